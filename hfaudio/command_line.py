@@ -1,0 +1,136 @@
+"""What the scripts share: flags or a YAML file of the same names, help that reads well, and errors for people."""
+
+import argparse
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from transformers import HfArgumentParser
+
+__all__ = ["CommandLineParser", "exit_on"]
+
+USAGE_ERROR = 2
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(USAGE_ERROR)
+
+
+@contextmanager
+def exit_on(*mistakes: type[Exception]) -> Iterator[None]:
+    """Ends the program with exit code 2 and one sentence on stderr, without a traceback, on a mistake of the user's.
+
+    Args:
+        *mistakes: The exceptions that are the user's mistakes; their text is the sentence.
+    """
+    try:
+        yield
+    except mistakes as mistake:
+        _fail(str(mistake))
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """One spelling a flag, and defaults where there are any."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=112)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        value = "" if action.nargs == 0 or action.type is not None and action.nargs == "?" else " ..."
+        choices = "|".join(map(str, action.choices)) if action.choices else ""
+        return action.option_strings[0] + (f" {choices}" if choices else value)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, [], argparse.SUPPRESS) or action.nargs == 0:
+            return action.help
+        return f"{action.help} [%(default)s]"
+
+
+class _ShowAllHelp(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        argparse.ArgumentParser.print_help(parser)
+        raise SystemExit(0)
+
+
+class CommandLineParser(HfArgumentParser):
+    """Reads dataclasses from flags, or from a YAML file of the same names as the first argument; flags win.
+
+    Args:
+        dataclass_types: What to read.
+        rarely_used: Names of flags that only `--help_all` shows.
+        **kwargs: As `argparse.ArgumentParser` takes them.
+    """
+
+    def __init__(self, dataclass_types: Sequence[type], rarely_used: Collection[str] = (), **kwargs: Any) -> None:
+        super().__init__(dataclass_types, formatter_class=_HelpFormatter, allow_abbrev=False, **kwargs)
+        self._rarely_used = frozenset(rarely_used)
+        if self._rarely_used:
+            self.add_argument("--help_all", action=_ShowAllHelp, help="show every flag and exit")
+        for action in self._actions:
+            if action.help:
+                action.help = " ".join(action.help.split())
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with code 2 and one sentence, without the usage."""
+        _fail(f"{message}; see --help.")
+
+    def print_help(self, file: Any = None) -> None:
+        """Prints the flags that are used often."""
+        hidden = [action for action in self._actions if action.dest in self._rarely_used]
+        texts = [action.help for action in hidden]
+        for action in hidden:
+            action.help = argparse.SUPPRESS
+        super().print_help(file)
+        for action, text in zip(hidden, texts, strict=True):
+            action.help = text
+
+    def parse(self, argv: Sequence[str]) -> tuple[Any, ...]:
+        """Returns one instance of each dataclass.
+
+        Args:
+            argv: The arguments, without the program's name.
+        """
+        if argv and Path(argv[0]).suffix in (".yaml", ".yml"):
+            argv = [*self._flags_from_yaml(Path(argv[0])), *argv[1:]]
+        with exit_on(ValueError):
+            instances: tuple[Any, ...] = self.parse_args_into_dataclasses(list(argv), look_for_args_file=False)
+        return instances
+
+    def format_usage(self) -> str:
+        """One line, in place of a hundred flags."""
+        return f"usage: {self.prog} [config.yaml] [--flag value ...]\n"
+
+    def format_help(self) -> str:
+        """The help, with the one-line usage."""
+        self.usage = "%(prog)s [config.yaml] [--flag value ...]"
+        return super().format_help()
+
+    def _flags_from_yaml(self, path: Path) -> list[str]:
+        if not path.is_file():
+            self.error(f"expected a YAML file of flags at {path}, found none")
+        try:
+            settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            self.error(f"expected YAML in {path}, found {error}")
+        if settings is None:
+            return []
+        if not isinstance(settings, dict):
+            self.error(f"expected one 'flag: value' a line in {path}, found a {type(settings).__name__}")
+        known = {action.dest for action in self._actions}
+        flags: list[str] = []
+        for name, value in settings.items():
+            if name not in known:
+                self.error(f"expected the names of flags in {path}, found {name!r}")
+            if value is not None:
+                values = value if isinstance(value, list) else [value]
+                flags += [f"--{name}", *map(str, values)]
+        return flags

@@ -1,0 +1,341 @@
+"""Waveforms to log-mel, MFCC or MFCC-with-deltas features."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import BatchFeature, SequenceFeatureExtractor
+from transformers.audio_utils import mel_filter_bank
+from transformers.utils import logging
+
+__all__ = ["FEATURE_PRESETS", "SpectrogramCNNFeatureExtractor"]
+
+logger = logging.get_logger(__name__)
+
+FEATURES = ("log_mel", "mfcc", "mfcc_delta")
+PAD_MODES = ("zero", "repeat", "reflect")
+LOG_OFFSET = 1e-6  # torchaudio.transforms.MFCC(log_mels=True) adds the same
+DELTA_RADIUS = 2  # frames on each side, torchaudio's win_length of 5
+MAX_AUDIO_CHANNELS = 8
+
+FEATURE_PRESETS: dict[str, dict[str, int]] = {
+    "compact": {"n_fft": 1024, "win_length": 800, "hop_length": 320, "n_mels": 64},
+    "power_of_two": {"n_fft": 1024, "win_length": 1024, "hop_length": 128, "n_mels": 128},
+    "dessa": {"n_fft": 1000, "win_length": 800, "hop_length": 200, "n_mels": 240},
+}
+"""Named spectrogram settings at 16 kHz. `dessa` is the one of github.com/dessa-oss/fake-voice-detection."""
+
+
+class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
+    """Turns waveforms of any length into normalized spectrogram features and a mask of the frames that hold sound.
+
+    A recording is averaged to mono, cut to the middle `max_seconds`, and extended to `crop_seconds`. Shorter clips of
+    a batch are padded with zeros, which the attention mask hides. The STFT is centred and sees zeros outside the
+    clip, so that a clip gives the same features alone and in a batch.
+
+    Args:
+        features: `log_mel` and `mfcc` give one channel, `mfcc_delta` three: coefficients, first and second difference.
+        sampling_rate: Of all waveforms, in Hz.
+        n_fft: Length of the Fourier transform, in samples.
+        win_length: Length of the Hann window, in samples, at most `n_fft`.
+        hop_length: Step between frames, in samples.
+        n_mels: Mel bands (HTK scale) from `f_min` to `f_max`.
+        n_mfcc: Cepstral coefficients kept, at most `n_mels`.
+        f_min: Lowest frequency, in Hz.
+        f_max: Highest frequency, in Hz; None means half the sampling rate.
+        crop_seconds: Length of a training crop, and the length to which shorter recordings are extended.
+        max_seconds: Longer recordings are cut to this length around their middle.
+        pad_mode: How a short recording is extended: `zero` (hidden by the mask), `repeat` or `reflect`.
+        mean: Per channel and band, subtracted from the features; None leaves them as they are.
+        std: Per channel and band, divides the features.
+        padding_value: Value of the features on hidden frames.
+        **kwargs: Whatever else `SequenceFeatureExtractor` knows; unknown keys are kept.
+
+    Raises:
+        ValueError: A value lies outside its bounds; the sentence names the bound and the value.
+
+    Example:
+        >>> extractor = SpectrogramCNNFeatureExtractor()
+        >>> extractor(np.zeros(16_000, dtype=np.float32), sampling_rate=16_000)["input_features"].shape
+        torch.Size([1, 1, 64, 101])
+    """
+
+    model_input_names = ["input_features", "attention_mask"]
+
+    def __init__(
+        self,
+        features: str = "log_mel",
+        sampling_rate: int = 16_000,
+        n_fft: int = 1024,
+        win_length: int = 800,
+        hop_length: int = 320,
+        n_mels: int = 64,
+        n_mfcc: int = 40,
+        f_min: float = 0.0,
+        f_max: float | None = None,
+        crop_seconds: float = 2.0,
+        max_seconds: float = 30.0,
+        pad_mode: str = "zero",
+        mean: Sequence[Sequence[float]] | None = None,
+        std: Sequence[Sequence[float]] | None = None,
+        padding_value: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("feature_size", None)  # derived from the other settings, but saved by the base class
+        _check_choice("features", features, FEATURES)
+        _check_choice("pad_mode", pad_mode, PAD_MODES)
+        _check_range("sampling_rate", sampling_rate, 1_000, 384_000, "Hz")
+        _check_range("n_fft", n_fft, 16, 65_536, "samples")
+        _check_range("win_length", win_length, 16, n_fft, "samples (n_fft)")
+        _check_range("hop_length", hop_length, 1, win_length, "samples (win_length)")
+        _check_range("n_mels", n_mels, 1, n_fft // 2 + 1, "(the bins of n_fft)")
+        if features != "log_mel":
+            _check_range("n_mfcc", n_mfcc, 1, n_mels, "(n_mels)")
+        nyquist = sampling_rate / 2
+        _check_range("f_max", nyquist if f_max is None else f_max, 1.0, nyquist, "Hz (half the sampling rate)")
+        _check_range("f_min", f_min, 0.0, (nyquist if f_max is None else f_max) - 1.0, "Hz (below f_max)")
+        _check_range("crop_seconds", crop_seconds, win_length / sampling_rate, 3_600.0, "seconds")
+        _check_range("max_seconds", max_seconds, crop_seconds, 3_600.0, "seconds (at least crop_seconds)")
+        super().__init__(
+            feature_size=n_mels if features == "log_mel" else n_mfcc,
+            sampling_rate=sampling_rate,
+            padding_value=padding_value,
+            **kwargs,
+        )
+        self.features = features
+        self.n_fft = n_fft
+        self.win_length = win_length
+        self.hop_length = hop_length
+        self.n_mels = n_mels
+        self.n_mfcc = n_mfcc
+        self.f_min = f_min
+        self.f_max = f_max
+        self.crop_seconds = crop_seconds
+        self.max_seconds = max_seconds
+        self.pad_mode = pad_mode
+        self.set_normalization(mean, std)
+
+    @classmethod
+    def from_preset(cls, preset: str, **kwargs: Any) -> "SpectrogramCNNFeatureExtractor":
+        """Returns an extractor with named spectrogram settings.
+
+        Args:
+            preset: `compact`, `power_of_two` or `dessa`.
+            **kwargs: Further arguments; they win over the preset's own.
+
+        Raises:
+            ValueError: There is no such preset.
+        """
+        _check_choice("preset", preset, tuple(FEATURE_PRESETS))
+        return cls(**{**FEATURE_PRESETS[preset], **kwargs})
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the features: 3 with deltas, else 1."""
+        return 3 if self.features == "mfcc_delta" else 1
+
+    @property
+    def crop_samples(self) -> int:
+        """Length of a training crop, in samples."""
+        return round(self.crop_seconds * self.sampling_rate)
+
+    def set_normalization(self, mean: Any, std: Any) -> None:
+        """Sets what is subtracted from the features and what divides them.
+
+        Args:
+            mean: `(num_channels, feature_size)`, or None for no normalization.
+            std: The same shape, every value above 0.
+
+        Raises:
+            ValueError: The shapes do not fit, a value is not finite, or a standard deviation is not above 0.
+        """
+        if (mean is None) != (std is None):
+            raise ValueError("mean and std must be given together, found only one of them.")
+        if mean is not None:
+            shape = (self.num_channels, self.feature_size)
+            for name, value in (("mean", mean), ("std", std)):
+                if np.shape(value) != shape or not np.isfinite(value).all():
+                    raise ValueError(f"{name} must be finite, with the shape {shape}, found shape {np.shape(value)}.")
+            if np.min(std) <= 0:
+                raise ValueError(f"std must be above 0 everywhere, found {np.min(std)}.")
+            mean, std = np.asarray(mean, dtype=float).tolist(), np.asarray(std, dtype=float).tolist()
+        self.mean = mean
+        self.std = std
+
+    def __call__(
+        self, waveforms: Any, sampling_rate: int | None = None, return_tensors: str | None = None
+    ) -> BatchFeature:
+        """Computes the features of one recording or a batch of them.
+
+        Args:
+            waveforms: One recording, `(samples,)` or `(channels, samples)`, or a batch: a list of recordings or an
+                array `(batch, channels, samples)`. numpy, torch or lists of numbers, floating-point in [-1, 1].
+            sampling_rate: Of the waveforms, in Hz. Give it: it is compared with the extractor's own.
+            return_tensors: `pt` (as without it) or `np`.
+
+        Returns:
+            `input_features (batch, num_channels, feature_size, frames)` in float32 and `attention_mask
+            (batch, frames)`, 1 where a frame is centred on sound. A clip of n samples has 1 + n // hop_length frames.
+
+        Raises:
+            ValueError: The sampling rate is another one; a recording is empty, not finite, not floating-point or of
+                an impossible shape.
+        """
+        if sampling_rate is None:
+            logger.warning_once("Pass sampling_rate to the feature extractor, so that a wrong one can be refused.")
+        elif sampling_rate != self.sampling_rate:
+            raise ValueError(
+                f"The feature extractor expects waveforms at {self.sampling_rate} Hz, found {sampling_rate} Hz; "
+                "resample them first."
+            )
+        clips = [self._fit_length(_to_mono(clip, index)) for index, clip in enumerate(_split_batch(waveforms))]
+        lengths = torch.tensor([len(samples) for samples, _ in clips])
+        batch = torch.zeros(len(clips), int(lengths.max()))
+        for row, (samples, _) in zip(batch, clips, strict=True):
+            row[: len(samples)] = samples
+        sound_frames = 1 + torch.tensor([sound_samples for _, sound_samples in clips]) // self.hop_length
+        # Half precision would overflow in the power spectrum and lose the quiet bands.
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            features = self._features(batch, sound_frames)
+        attention_mask = (torch.arange(features.shape[-1]) < sound_frames[:, None]).long()
+        features = features.masked_fill(attention_mask[:, None, None, :] == 0, self.padding_value)
+        return BatchFeature(
+            {"input_features": features, "attention_mask": attention_mask}, tensor_type=return_tensors or "pt"
+        )
+
+    def _fit_length(self, samples: Tensor) -> tuple[Tensor, int]:
+        """Cuts or extends `(samples,)`; also returns how many samples from the start hold sound."""
+        longest = round(self.max_seconds * self.sampling_rate)
+        if len(samples) > longest:
+            start = (len(samples) - longest) // 2
+            samples = samples[start : start + longest]
+        missing = self.crop_samples - len(samples)
+        if missing <= 0:
+            return samples, len(samples)
+        if self.pad_mode == "zero":
+            return torch.nn.functional.pad(samples, (0, missing)), len(samples)
+        index = torch.arange(self.crop_samples)
+        if self.pad_mode == "repeat":
+            index = index % len(samples)
+        else:
+            period = max(2 * (len(samples) - 1), 1)
+            index = index % period
+            index = torch.minimum(index, period - index) if len(samples) > 1 else index
+        return samples[index], self.crop_samples
+
+    def _features(self, batch: Tensor, sound_frames: Tensor) -> Tensor:
+        """Maps `(batch, samples)` to normalized `(batch, num_channels, feature_size, frames)`."""
+        spectrum = torch.stft(
+            batch,
+            self.n_fft,
+            self.hop_length,
+            self.win_length,
+            _hann_window(self.win_length),
+            pad_mode="constant",
+            return_complex=True,
+        )
+        power = torch.view_as_real(spectrum).square().sum(-1)
+        filters = _mel_filters(self.n_fft, self.n_mels, self.f_min, self.f_max, self.sampling_rate)
+        features = torch.log(filters @ power + LOG_OFFSET)
+        if self.features != "log_mel":
+            features = _dct_matrix(self.n_mfcc, self.n_mels) @ features
+        channels = [features]
+        while len(channels) < self.num_channels:
+            channels.append(_deltas(channels[-1], sound_frames))
+        features = torch.stack(channels, dim=1)
+        if self.mean is not None:
+            features = (features - torch.tensor(self.mean)[..., None]) / torch.tensor(self.std)[..., None]
+        return features
+
+
+def _split_batch(waveforms: Any) -> list[Any]:
+    """A list of recordings, whatever came in; see `SpectrogramCNNFeatureExtractor.__call__` for the shapes."""
+    if isinstance(waveforms, (list, tuple)):
+        if len(waveforms) == 0:
+            raise ValueError("Expected at least one recording, found an empty list.")
+        return [waveforms] if np.isscalar(waveforms[0]) else list(waveforms)
+    return list(waveforms) if waveforms.ndim == 3 else [waveforms]
+
+
+def _to_mono(recording: Any, index: int) -> Tensor:
+    """Averages `(samples,)` or `(channels, samples)` to float32 `(samples,)`, or says what is wrong with it."""
+    if isinstance(recording, (list, tuple)):
+        recording = np.asarray(recording, dtype=np.float32)
+    samples = torch.as_tensor(recording).detach().cpu()
+    if not samples.is_floating_point():
+        raise ValueError(
+            f"Recording {index} must hold floating-point samples in [-1, 1], found {samples.dtype}; "
+            "divide integers by their largest value first."
+        )
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[0] <= MAX_AUDIO_CHANNELS):
+        raise ValueError(
+            f"Recording {index} must have the shape (samples,) or (channels, samples) with at most "
+            f"{MAX_AUDIO_CHANNELS} channels, found {tuple(samples.shape)}; pass a batch as a list or as "
+            "(batch, channels, samples)."
+        )
+    samples = samples.float().reshape(-1, samples.shape[-1]).mean(dim=0)
+    if len(samples) == 0:
+        raise ValueError(f"Recording {index} must have at least one sample, found none.")
+    if not torch.isfinite(samples).all():
+        raise ValueError(f"Recording {index} must hold finite samples, found NaN or infinity.")
+    return samples
+
+
+def _deltas(features: Tensor, sound_frames: Tensor) -> Tensor:
+    """The slope over five frames of `(batch, bands, frames)`, as torchaudio.functional.compute_deltas has it.
+
+    Past the ends of a clip its first and last frame are repeated, at each clip's own length.
+    """
+    last_frame = (sound_frames - 1)[:, None]
+    frames = torch.arange(features.shape[-1])
+    slope = torch.zeros_like(features)
+    for offset in range(1, DELTA_RADIUS + 1):
+        after = torch.minimum(frames + offset, last_frame)[:, None].expand_as(features)
+        before = torch.minimum((frames - offset).clamp(min=0), last_frame)[:, None].expand_as(features)
+        slope += offset * (features.gather(2, after) - features.gather(2, before))
+    return slope / (2 * sum(offset**2 for offset in range(1, DELTA_RADIUS + 1)))
+
+
+@lru_cache
+def _hann_window(win_length: int) -> Tensor:
+    return torch.hann_window(win_length)
+
+
+@lru_cache
+def _mel_filters(n_fft: int, n_mels: int, f_min: float, f_max: float | None, sampling_rate: int) -> Tensor:
+    """Triangular filters of unit height on the HTK mel scale, `(n_mels, n_fft // 2 + 1)`."""
+    filters = mel_filter_bank(
+        num_frequency_bins=n_fft // 2 + 1,
+        num_mel_filters=n_mels,
+        min_frequency=f_min,
+        max_frequency=sampling_rate / 2 if f_max is None else f_max,
+        sampling_rate=sampling_rate,
+        mel_scale="htk",
+    )
+    return torch.tensor(filters.T, dtype=torch.float32).contiguous()
+
+
+@lru_cache
+def _dct_matrix(n_mfcc: int, n_mels: int) -> Tensor:
+    """The orthonormal DCT-II, `(n_mfcc, n_mels)`."""
+    band = torch.arange(n_mels, dtype=torch.float64) + 0.5
+    coefficient = torch.arange(n_mfcc, dtype=torch.float64)[:, None]
+    matrix = torch.cos(torch.pi / n_mels * band * coefficient) * (2.0 / n_mels) ** 0.5
+    matrix[0] /= 2.0**0.5
+    return matrix.float()
+
+
+def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, found {value!r}.")
+
+
+def _check_range(name: str, value: Any, low: float, high: float, unit: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g} {unit}, found {value!r}.")
+
+
+SpectrogramCNNFeatureExtractor.register_for_auto_class("AutoFeatureExtractor")

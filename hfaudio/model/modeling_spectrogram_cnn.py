@@ -1,0 +1,216 @@
+"""A residual CNN over spectrograms, with pooling over the frames that hold sound."""
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention, SequenceClassifierOutput
+
+from .configuration_spectrogram_cnn import SpectrogramCNNConfig
+
+__all__ = ["SpectrogramCNNForAudioClassification", "SpectrogramCNNModel", "SpectrogramCNNPreTrainedModel"]
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut (He et al. 2016, arXiv:1512.03385, fig. 2).
+
+    Every convolution sees zeros past the last valid frame, as it does past the last column of an unpadded clip:
+    this is what makes the logits independent of the padding.
+
+    Args:
+        in_channels: Feature maps that come in.
+        out_channels: Feature maps that go out.
+        stride: Step over bands and frames; a length of L becomes ceil(L / stride).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, hidden_states: Tensor, frame_mask: Tensor | None) -> Tensor:
+        """Maps `(batch, in_channels, bands, frames)` to `(batch, out_channels, bands, frames)`.
+
+        Args:
+            hidden_states: The input, zero on frames that the mask hides.
+            frame_mask: `(batch, 1, 1, frames)` at the block's output resolution, 1 for frames that hold sound.
+        """
+        residual = self.shortcut(hidden_states)
+        hidden_states = self.norm1(self.conv1(hidden_states)).relu()
+        hidden_states = self.norm2(self.conv2(_hide(hidden_states, frame_mask)))
+        return _hide((hidden_states + residual).relu(), frame_mask)
+
+
+class SpectrogramCNNPreTrainedModel(PreTrainedModel):
+    """Weight initialisation and loading, shared by the trunk and the classifier."""
+
+    config_class = SpectrogramCNNConfig
+    base_model_prefix = "spectrogram_cnn"
+    main_input_name = "input_features"
+    _no_split_modules = ["ResidualBlock"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+            nn.init.zeros_(module.running_mean)
+            nn.init.ones_(module.running_var)
+
+
+class SpectrogramCNNModel(SpectrogramCNNPreTrainedModel):
+    """The trunk: a strided stem, stages of residual blocks, and masked pooling.
+
+    Args:
+        config: The sizes.
+    """
+
+    def __init__(self, config: SpectrogramCNNConfig) -> None:
+        super().__init__(config)
+        width = config.hidden_sizes[0]
+        self.stem = nn.Conv2d(config.num_channels, width, 3, stride=2, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(width)
+        self.blocks = nn.ModuleList()
+        for stage, (out_width, depth) in enumerate(zip(config.hidden_sizes, config.depths, strict=True)):
+            for block in range(depth):
+                self.blocks.append(ResidualBlock(width, out_width, stride=2 if stage > 0 and block == 0 else 1))
+                width = out_width
+        self.post_init()
+
+    def forward(
+        self, input_features: Tensor, attention_mask: Tensor | None = None, return_dict: bool | None = None
+    ) -> BaseModelOutputWithPoolingAndNoAttention | tuple[Tensor, ...]:
+        """Turns features into one vector a clip.
+
+        Args:
+            input_features: `(batch, num_channels, bands, frames)`.
+            attention_mask: `(batch, frames)`, 1 for frames that hold sound, 0 for padding; None means all hold sound.
+            return_dict: False returns a tuple.
+
+        Returns:
+            `last_hidden_state (batch, hidden_sizes[-1], bands', frames')` and `pooler_output
+            (batch, hidden_sizes[-1])`: the mean over bands, then the sum of mean and maximum over the valid frames.
+
+        Raises:
+            ValueError: The features have the wrong number of dimensions or channels, or the mask another shape.
+        """
+        _check_inputs(input_features, attention_mask, self.config.num_channels)
+        mask = None
+        if attention_mask is not None:
+            mask = attention_mask[:, None, None, :].to(input_features.dtype)
+        hidden_states = self.stem(_hide(input_features, mask).contiguous(memory_format=torch.channels_last))
+        mask = _halve(mask)
+        hidden_states = _hide(self.stem_norm(hidden_states).relu(), mask)
+        for block in self.blocks:
+            if block.conv1.stride[0] == 2:
+                mask = _halve(mask)
+            hidden_states = block(hidden_states, mask)
+        pooled = pool_frames(hidden_states, mask)
+        if return_dict is False:
+            return hidden_states, pooled
+        return BaseModelOutputWithPoolingAndNoAttention(last_hidden_state=hidden_states, pooler_output=pooled)
+
+
+class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
+    """The trunk with a linear classifier on top.
+
+    Args:
+        config: The sizes, and through `id2label` the number of classes.
+
+    Example:
+        >>> model = SpectrogramCNNForAudioClassification(SpectrogramCNNConfig.from_size("tiny", num_labels=10))
+        >>> model(torch.zeros(2, 1, 64, 101)).logits.shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(self, config: SpectrogramCNNConfig) -> None:
+        super().__init__(config)
+        self.spectrogram_cnn = SpectrogramCNNModel(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(config.hidden_sizes[-1], config.num_labels)
+        self.post_init()
+
+    def forward(
+        self,
+        input_features: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        return_dict: bool | None = None,
+    ) -> SequenceClassifierOutput | tuple[Tensor, ...]:
+        """Scores each clip for each class.
+
+        Args:
+            input_features: `(batch, num_channels, bands, frames)`.
+            attention_mask: `(batch, frames)`, 1 for frames that hold sound; None means all do.
+            labels: For one label a clip `(batch,)` class indices or `(batch, num_labels)` probabilities; for several
+                `(batch, num_labels)` of 0 and 1. With labels the output has a loss (cross-entropy or binary
+                cross-entropy, by `config.problem_type`).
+            return_dict: False returns a tuple.
+
+        Returns:
+            `loss` (if labels were given) and `logits (batch, num_labels)`.
+        """
+        outputs = self.spectrogram_cnn(input_features, attention_mask, return_dict=True)
+        logits = self.classifier(self.dropout(outputs.pooler_output))
+        loss = None
+        if labels is not None and self.config.problem_type == "multi_label_classification":
+            loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels.float())
+        elif labels is not None:
+            loss = nn.functional.cross_entropy(logits.float(), labels)
+        if return_dict is False:
+            return (logits,) if loss is None else (loss, logits)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+
+def pool_frames(hidden_states: Tensor, frame_mask: Tensor | None) -> Tensor:
+    """Pools `(batch, channels, bands, frames)` into `(batch, channels)`.
+
+    The mean over bands, then mean plus maximum over the valid frames, as in PANNs (Kong et al. 2020,
+    arXiv:1912.10211, section II): the mean carries steady sounds, the maximum short ones.
+
+    Args:
+        hidden_states: Feature maps, non-negative and zero on hidden frames.
+        frame_mask: `(batch, 1, 1, frames)` or None.
+    """
+    bands_averaged = hidden_states.mean(dim=2)
+    if frame_mask is None:
+        return bands_averaged.mean(dim=2) + bands_averaged.amax(dim=2)
+    valid_frames = frame_mask.sum(dim=(2, 3)).clamp(min=1.0)
+    return bands_averaged.sum(dim=2) / valid_frames + bands_averaged.amax(dim=2)
+
+
+def _hide(hidden_states: Tensor, frame_mask: Tensor | None) -> Tensor:
+    return hidden_states if frame_mask is None else hidden_states * frame_mask.to(hidden_states.dtype)
+
+
+def _halve(frame_mask: Tensor | None) -> Tensor | None:
+    """The mask after a 3x3 convolution of stride 2 and padding 1, which is centred on every other frame."""
+    return None if frame_mask is None else frame_mask[..., ::2]
+
+
+def _check_inputs(input_features: Tensor, attention_mask: Tensor | None, num_channels: int) -> None:
+    if input_features.ndim != 4 or input_features.shape[1] != num_channels:
+        raise ValueError(
+            f"input_features must have the shape (batch, {num_channels}, bands, frames), "
+            f"found {tuple(input_features.shape)}."
+        )
+    expected = (input_features.shape[0], input_features.shape[3])
+    if attention_mask is not None and tuple(attention_mask.shape) != expected:
+        raise ValueError(
+            f"attention_mask must have the shape (batch, frames) = {expected}, found {tuple(attention_mask.shape)}."
+        )
+
+
+SpectrogramCNNForAudioClassification.register_for_auto_class("AutoModelForAudioClassification")
+SpectrogramCNNModel.register_for_auto_class("AutoModel")

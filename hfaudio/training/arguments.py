@@ -1,0 +1,247 @@
+"""The flags of training, as dataclasses that `HfArgumentParser` reads."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor
+from hfaudio.training.augmentation import WAVEFORM_AUGMENTATIONS
+
+__all__ = ["AudioTrainingArguments", "CheckpointError", "DataArguments", "FeatureArguments", "ModelArguments"]
+
+LOSSES = ("focal", "cross_entropy")
+CLASS_WEIGHTS = ("none", "balanced")
+LAST_CHECKPOINT = "last"
+
+
+@dataclass
+class DataArguments:
+    """Which recordings to learn from, and which to hold out."""
+
+    _argument_group_name = "data"
+
+    dataset: str | None = field(
+        default=None,
+        metadata={
+            "help": "Folder with one sub-folder of recordings a class, or with a metadata.csv (file_name, label, ...). "
+            "Without it the built-in synthetic data set is used."
+        },
+    )
+    label_column: str | None = field(default=None, metadata={"help": "Column of the labels in metadata.csv [label]."})
+    fold_column: str | None = field(default=None, metadata={"help": "Column of given folds in metadata.csv."})
+    group_column: str | None = field(
+        default=None,
+        metadata={"help": "Column of sources or speakers in metadata.csv: none stands in both parts of the split."},
+    )
+    eval_folds: list[str] = field(
+        default_factory=list, metadata={"help": "Folds to evaluate on; the others are trained on."}
+    )
+    test_size: float = field(
+        default=0.2, metadata={"help": "Share to hold out at random where no --eval_folds are given."}
+    )
+    preparation_processes: int | None = field(
+        default=None, metadata={"help": "Processes that decode the recordings [one for each core]."}
+    )
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.test_size <= 0.5:
+            raise ValueError(f"--test_size must be above 0 and at most 0.5, found {self.test_size}.")
+        if self.preparation_processes is not None and self.preparation_processes < 1:
+            raise ValueError(f"--preparation_processes must be at least 1, found {self.preparation_processes}.")
+        if bool(self.eval_folds) != (self.fold_column is not None):
+            given, wanted = ("--eval_folds", "--fold_column") if self.eval_folds else ("--fold_column", "--eval_folds")
+            raise ValueError(
+                f"--fold_column and --eval_folds must be given together, found only {given}; add {wanted}."
+            )
+        if self.eval_folds and self.group_column is not None:
+            raise ValueError("--group_column splits at random, --eval_folds does not: give one of them.")
+        for flag in ("label_column", "fold_column", "group_column"):
+            if self.dataset is None and getattr(self, flag) is not None:
+                raise ValueError(f"--{flag} needs a --dataset, found none.")
+
+
+@dataclass
+class FeatureArguments:
+    """How waveforms become features."""
+
+    _argument_group_name = "features"
+
+    features: str = field(
+        default="log_mel", metadata={"help": "What is computed.", "choices": ["log_mel", "mfcc", "mfcc_delta"]}
+    )
+    feature_preset: str = field(
+        default="compact",
+        metadata={"help": "Named spectrogram settings.", "choices": ["compact", "power_of_two", "dessa"]},
+    )
+    sampling_rate: int = field(default=16_000, metadata={"help": "Rate that all recordings are cast to, in Hz."})
+    n_fft: int | None = field(default=None, metadata={"help": "Length of the Fourier transform, in samples [preset]."})
+    win_length: int | None = field(default=None, metadata={"help": "Length of the window, in samples [preset]."})
+    hop_length: int | None = field(default=None, metadata={"help": "Step between frames, in samples [preset]."})
+    n_mels: int | None = field(default=None, metadata={"help": "Mel bands [preset]."})
+    n_mfcc: int | None = field(default=None, metadata={"help": "Cepstral coefficients [40]."})
+    crop_seconds: float = field(default=2.0, metadata={"help": "Length of the training crops, in seconds."})
+    max_seconds: float = field(
+        default=30.0, metadata={"help": "Longer recordings are evaluated on their middle part of this length."}
+    )
+    pad_mode: str = field(
+        default="zero",
+        metadata={
+            "help": "How recordings shorter than a crop are extended.",
+            "choices": ["zero", "repeat", "reflect"],
+        },
+    )
+
+    def __post_init__(self) -> None:
+        self.build_extractor()
+
+    def build_extractor(self) -> SpectrogramCNNFeatureExtractor:
+        """Makes the feature extractor; flags win over the preset.
+
+        Raises:
+            ValueError: A setting lies outside its bounds.
+        """
+        settings = {
+            name: value for name, value in vars(self).items() if name != "feature_preset" and value is not None
+        }
+        return SpectrogramCNNFeatureExtractor.from_preset(self.feature_preset, **settings)
+
+
+@dataclass
+class ModelArguments:
+    """The network."""
+
+    _argument_group_name = "model"
+
+    model_size: str = field(
+        default="small", metadata={"help": "Named width and depth.", "choices": ["tiny", "small", "base"]}
+    )
+    hidden_sizes: list[int] | None = field(default=None, metadata={"help": "Width of each stage [model_size]."})
+    depths: list[int] | None = field(default=None, metadata={"help": "Residual blocks of each stage [model_size]."})
+    dropout: float = field(default=0.2, metadata={"help": "Probability of dropping a pooled feature."})
+
+    def __post_init__(self) -> None:
+        self.build_config(num_channels=1, class_names=("no", "yes"))
+
+    def build_config(self, num_channels: int, class_names: Sequence[str]) -> SpectrogramCNNConfig:
+        """Makes the model's configuration; flags win over the named size.
+
+        Args:
+            num_channels: Channels of the features.
+            class_names: In the order of their indices.
+
+        Raises:
+            ValueError: A size lies outside its bounds.
+        """
+        sizes = {"hidden_sizes": self.hidden_sizes, "depths": self.depths}
+        return SpectrogramCNNConfig.from_size(
+            self.model_size,
+            num_channels=num_channels,
+            dropout=self.dropout,
+            id2label=dict(enumerate(class_names)),
+            label2id={name: index for index, name in enumerate(class_names)},
+            **{name: size for name, size in sizes.items() if size is not None},
+        )
+
+
+class CheckpointError(ValueError):
+    """The checkpoints in the output folder are not what the run needs: one sentence says what to do."""
+
+
+@dataclass
+class AudioTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with defaults for short audio, and the loss and augmentation flags."""
+
+    _argument_group_name = "training"
+
+    loss: str = field(default="focal", metadata={"help": "The loss.", "choices": list(LOSSES)})
+    focal_gamma: float = field(default=1.0, metadata={"help": "How much the focal loss holds back easy examples."})
+    class_weights: str = field(
+        default="none", metadata={"help": "Weight of each class in the loss.", "choices": list(CLASS_WEIGHTS)}
+    )
+    freq_mask: int = field(default=8, metadata={"help": "Widest SpecAugment mask over bands; 0 for none."})
+    time_mask: int = field(default=16, metadata={"help": "Widest SpecAugment mask over frames; 0 for none."})
+    num_freq_masks: int = field(default=1, metadata={"help": "Masks over bands for each example."})
+    num_time_masks: int = field(default=1, metadata={"help": "Masks over frames for each example."})
+    waveform_augmentation: str = field(
+        default="light", metadata={"help": "Changes to the waveform.", "choices": list(WAVEFORM_AUGMENTATIONS)}
+    )
+
+    output_dir: str = field(default="runs/latest", metadata={"help": "Where the model and all tables are written."})
+    num_train_epochs: float = field(default=60.0, metadata={"help": "Passes over the recordings."})
+    per_device_train_batch_size: int = field(default=32, metadata={"help": "Crops a step on each device."})
+    per_device_eval_batch_size: int = field(default=32, metadata={"help": "Recordings evaluated at once."})
+    learning_rate: float = field(default=3e-3, metadata={"help": "Highest learning rate of AdamW."})
+    weight_decay: float = field(default=0.05, metadata={"help": "Weight decay of AdamW."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "How the learning rate falls."})
+    warmup_steps: float = field(default=0.1, metadata={"help": "Steps (or share of them) the learning rate rises."})
+    eval_strategy: str = field(default="steps", metadata={"help": "When to evaluate: no, steps, epoch."})
+    eval_steps: float = field(default=0.1, metadata={"help": "Steps (or share of them) between evaluations."})
+    save_steps: float = field(default=0.1, metadata={"help": "Steps (or share of them) between checkpoints."})
+    save_total_limit: int = field(default=1, metadata={"help": "Checkpoints kept while training."})
+    logging_steps: float = field(default=0.02, metadata={"help": "Steps (or share of them) between log lines."})
+    report_to: str = field(default="none", metadata={"help": "Trackers: none, all, tensorboard, wandb, ..."})
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={
+            "help": "Continue an interrupted run: alone its last checkpoint, or a checkpoint's folder.",
+            "nargs": "?",
+            "const": LAST_CHECKPOINT,
+        },
+    )
+    remove_unused_columns: bool = field(
+        default=False, metadata={"help": "Must stay off: the collator reads waveforms."}
+    )
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("loss", LOSSES),
+            ("class_weights", CLASS_WEIGHTS),
+            ("waveform_augmentation", WAVEFORM_AUGMENTATIONS),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"--{name} must be one of {', '.join(choices)}, found {getattr(self, name)!r}.")
+        for name in ("focal_gamma", "freq_mask", "time_mask", "num_freq_masks", "num_time_masks"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} must be at least 0, found {getattr(self, name)}.")
+        for name in ("num_train_epochs", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"--{name} must be above 0, found {getattr(self, name)}.")
+        for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be at least 1, found {getattr(self, name)}.")
+        if not 0.0 <= self.label_smoothing_factor < 1.0:
+            raise ValueError(f"--label_smoothing_factor must be in [0, 1), found {self.label_smoothing_factor}.")
+        if self.remove_unused_columns:
+            raise ValueError("--remove_unused_columns must stay off: the collator reads the waveforms.")
+        super().__post_init__()
+
+    def checkpoint_to_resume(self) -> str | None:
+        """The checkpoint's folder that `--resume_from_checkpoint` names, or None for a new run.
+
+        Raises:
+            CheckpointError: It is not there; or the run is new, but an interrupted one lies in its output folder.
+        """
+        last = get_last_checkpoint(self.output_dir) if os.path.isdir(self.output_dir) else None
+        if self.resume_from_checkpoint is None:
+            if last is not None:
+                raise CheckpointError(
+                    f"Expected no unfinished run in {self.output_dir}, found {os.path.basename(last)}; add "
+                    "--resume_from_checkpoint to continue it, or choose another --output_dir."
+                )
+            return None
+        if self.resume_from_checkpoint == LAST_CHECKPOINT:
+            if last is None:
+                raise CheckpointError(
+                    f"Expected a checkpoint to resume from in {self.output_dir}, found none; start without "
+                    "--resume_from_checkpoint (a finished run removes its checkpoints)."
+                )
+            return last
+        if not os.path.isfile(os.path.join(self.resume_from_checkpoint, "trainer_state.json")):
+            raise CheckpointError(
+                f"Expected the folder of a checkpoint at {self.resume_from_checkpoint}, found none; "
+                "give --resume_from_checkpoint alone to take the last one."
+            )
+        return self.resume_from_checkpoint

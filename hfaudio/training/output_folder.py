@@ -1,0 +1,37 @@
+"""Writing a folder beside its place and moving it there when it is complete."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+__all__ = ["remove_checkpoints", "staged_folder"]
+
+
+@contextmanager
+def staged_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Gives an empty folder to write into; when the block ends well, its files replace those of `folder` one by one.
+
+    If the block fails, `folder` is as it was. What else lies in `folder` stays.
+
+    Args:
+        folder: Where the files belong; it is made if it is not there.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as staging:
+        yield Path(staging)
+        for source in sorted(path for path in Path(staging).rglob("*") if path.is_file()):
+            destination = folder / source.relative_to(staging)
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source, destination)
+
+
+def remove_checkpoints(folder: str | os.PathLike[str]) -> None:
+    """Removes the checkpoints of a finished run from its output folder: they serve to resume, and hold pickles."""
+    for checkpoint in Path(folder).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+        shutil.rmtree(checkpoint)

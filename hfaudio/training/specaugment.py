@@ -1,0 +1,113 @@
+"""SpecAugment: hiding bands and frames of the features of a training batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hfaudio.model import SpectrogramCNNFeatureExtractor
+
+__all__ = ["SpecAugmentCollator", "apply_masks", "draw_masks"]
+
+
+def draw_masks(
+    rng: np.random.Generator, batch_size: int, length: int, max_width: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws masks along one axis, as SpecAugment does (Park et al. 2019, arXiv:1904.08779, section 2).
+
+    Args:
+        rng: Where the numbers come from.
+        batch_size: Number of examples.
+        length: Of the axis, in bands or frames.
+        max_width: Widest mask; widths are uniform from 0 to this, both included.
+        count: Masks for each example.
+
+    Returns:
+        `starts` and `widths`, each `(batch_size, count)`; every mask lies within the axis.
+    """
+    widths = rng.integers(0, min(max_width, length) + 1, size=(batch_size, count))
+    starts = rng.integers(0, length - widths + 1)
+    return starts, widths
+
+
+def apply_masks(features: Tensor, starts: np.ndarray, widths: np.ndarray, dim: int) -> Tensor:
+    """Sets what the masks cover to 0, the mean of normalized features; the input is left as it is.
+
+    Args:
+        features: `(batch, channels, bands, frames)`.
+        starts: `(batch, count)`, first band or frame of each mask.
+        widths: `(batch, count)`.
+        dim: 2 for bands, 3 for frames.
+    """
+    position = np.arange(features.shape[dim])
+    first, past = starts[..., None], (starts + widths)[..., None]
+    hidden = torch.from_numpy(((position >= first) & (position < past)).any(axis=1))
+    return features.masked_fill(hidden[:, None, :, None] if dim == 2 else hidden[:, None, None, :], 0.0)
+
+
+class SpecAugmentCollator:
+    """Makes a batch of features out of waveforms, and masks it where it is a training batch.
+
+    Only examples that carry a `seed` are masked. The training sampler gives them one and evaluation does not, so that
+    one collator serves both and evaluation cannot be augmented by mistake.
+
+    Args:
+        feature_extractor: Turns waveforms into features.
+        freq_mask: Widest mask over bands; 0 turns it off.
+        time_mask: Widest mask over frames; 0 turns it off.
+        num_freq_masks: Masks over bands for each example.
+        num_time_masks: Masks over frames for each example.
+
+    Raises:
+        ValueError: A width or a count is below 0.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: SpectrogramCNNFeatureExtractor,
+        freq_mask: int = 8,
+        time_mask: int = 16,
+        num_freq_masks: int = 1,
+        num_time_masks: int = 1,
+    ) -> None:
+        sizes = {
+            "freq_mask": freq_mask,
+            "time_mask": time_mask,
+            "num_freq_masks": num_freq_masks,
+            "num_time_masks": num_time_masks,
+        }
+        for name, size in sizes.items():
+            if size < 0:
+                raise ValueError(f"{name} must be at least 0, found {size}.")
+        self.feature_extractor = feature_extractor
+        self.freq_mask = freq_mask
+        self.time_mask = time_mask
+        self.num_freq_masks = num_freq_masks
+        self.num_time_masks = num_time_masks
+
+    def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """Collates examples of `AudioCrops`.
+
+        Args:
+            examples: Each with a `waveform (samples,)`, `labels` and, for training, a `seed`.
+
+        Returns:
+            `input_features`, `attention_mask` and `labels (batch,)`.
+        """
+        extractor = self.feature_extractor
+        waveforms = [example["waveform"] for example in examples]
+        batch = dict(extractor(waveforms, sampling_rate=extractor.sampling_rate))
+        batch["labels"] = torch.tensor([example["labels"] for example in examples])
+        if all("seed" in example for example in examples):
+            rng = np.random.default_rng([example["seed"] for example in examples])
+            batch["input_features"] = self._mask(batch["input_features"], rng)
+        return batch
+
+    def _mask(self, features: Tensor, rng: np.random.Generator) -> Tensor:
+        axes = ((2, self.freq_mask, self.num_freq_masks), (3, self.time_mask, self.num_time_masks))
+        for dim, max_width, count in axes:
+            starts, widths = draw_masks(rng, len(features), features.shape[dim], max_width, count)
+            features = apply_masks(features, starts, widths, dim)
+        return features

@@ -1,0 +1,99 @@
+"""Train an audio classifier, evaluate it, and leave a folder that transformers' pipeline loads.
+
+Without flags it trains on the built-in synthetic sounds, to show the way in a few minutes.
+"""
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+
+import transformers
+from transformers import TrainingArguments
+
+import hfaudio  # noqa: F401  makes the pipeline below know the model
+from hfaudio.command_line import CommandLineParser, exit_on
+from hfaudio.data import AudioCrops, DataError
+from hfaudio.hub import CardFacts, write_model_card
+from hfaudio.training import (
+    AudioTrainingArguments,
+    CheckpointError,
+    DataArguments,
+    FeatureArguments,
+    ModelArguments,
+    TrainedClassifier,
+    remove_checkpoints,
+    staged_folder,
+    train_classifier,
+)
+
+OFTEN_USED_TRAINING_FLAGS = {
+    "bf16", "dataloader_num_workers", "fp16", "gradient_accumulation_steps", "label_smoothing_factor", "max_steps",
+    "seed",
+}  # fmt: skip
+
+
+def main(argv: list[str]) -> None:
+    """Runs one training, from flags to the finished folder."""
+    inherited = {field.name for field in dataclasses.fields(TrainingArguments)} - set(
+        AudioTrainingArguments.__annotations__
+    )
+    parser = CommandLineParser(
+        (DataArguments, FeatureArguments, ModelArguments, AudioTrainingArguments),
+        rarely_used=inherited - OFTEN_USED_TRAINING_FLAGS,
+        prog="train.py",
+        description=__doc__,
+        epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
+    )
+    data, features, model, training = parser.parse(argv)
+    with exit_on(DataError, CheckpointError):
+        trained = train_classifier(data, features, model, training)
+    if training.process_index > 0:
+        return
+    output_dir = Path(training.output_dir)
+    with staged_folder(output_dir) as folder:
+        trained.save(folder)
+        write_model_card(folder, trained.model, trained.feature_extractor, trained.metrics, card_facts(data, output_dir))
+    remove_checkpoints(output_dir)
+    report(trained, output_dir)
+
+
+def card_facts(data: DataArguments, output_dir: Path) -> CardFacts:
+    """What the model card says of this run."""
+    if data.eval_folds:
+        split_description = f"fold {', '.join(data.eval_folds)}"
+    elif data.group_column is not None:
+        split_description = f"{data.test_size:.0%}, held out by {data.group_column}"
+    else:
+        split_description = f"{data.test_size:.0%}, held out at random"
+    return CardFacts(
+        model_name=output_dir.name,
+        dataset_name="the built-in synthetic sounds" if data.dataset is None else Path(data.dataset).name,
+        split_description=split_description,
+        command=shlex.join(["accelerate", "launch", "scripts/train.py", *sys.argv[1:]]),
+        synthetic=data.dataset is None,
+        random_split=not data.eval_folds and data.group_column is None,
+    )
+
+
+def report(trained: TrainedClassifier, output_dir: Path) -> None:
+    """Prints the metrics, where the model lies, and what the stock pipeline makes of one held-out recording."""
+    metrics = trained.metrics
+    for recording in trained.left_out:
+        print(f"left out: {recording.file_name} {recording.reason}")
+    print(
+        f"accuracy {metrics['eval_accuracy']:.1%}, macro-F1 {metrics['eval_macro_f1']:.3f} "
+        f"on {metrics['eval_recordings']} held-out recordings "
+        f"(trained on {metrics['train_recordings']} in {metrics['train_runtime']:.0f} s)"
+    )
+    print(f"model: {output_dir} ({metrics['parameters']:,} parameters)")
+    classify = transformers.pipeline("audio-classification", model=str(output_dir), device="cpu")
+    held_out = trained.split["test"]
+    waveform = AudioCrops(held_out, crop_samples=0)[0]["waveform"]
+    best = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)[0]
+    expected = held_out.features["label"].int2str(held_out[0]["label"])
+    print(f"prediction: {held_out[0]['file_name']} is {best['label']} ({best['score']:.0%}), labelled {expected}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
