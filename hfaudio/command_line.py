@@ -42,7 +42,7 @@ class _HelpFormatter(argparse.HelpFormatter):
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if not action.option_strings:
             return super()._format_action_invocation(action)
-        value = "" if action.nargs == 0 or action.type is not None and action.nargs == "?" else " ..."
+        value = "" if action.nargs == 0 or (action.type is not None and action.nargs == "?") else " ..."
         choices = "|".join(map(str, action.choices)) if action.choices else ""
         return action.option_strings[0] + (f" {choices}" if choices else value)
 
@@ -102,8 +102,12 @@ class CommandLineParser(HfArgumentParser):
         if argv and Path(argv[0]).suffix in (".yaml", ".yml"):
             argv = [*self._flags_from_yaml(Path(argv[0])), *argv[1:]]
         with exit_on(ValueError):
-            instances: tuple[Any, ...] = self.parse_args_into_dataclasses(list(argv), look_for_args_file=False)
-        return instances
+            *instances, unknown = self.parse_args_into_dataclasses(
+                list(argv), look_for_args_file=False, return_remaining_strings=True
+            )
+        if unknown:
+            self.error(f"unknown flags: {' '.join(unknown)}")
+        return tuple(instances)
 
     def format_usage(self) -> str:
         """One line, in place of a hundred flags."""

@@ -1,6 +1,7 @@
 """From files to a cached `datasets.Dataset` of 16 kHz waveforms."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,9 +13,12 @@ from hfaudio.data.decoding import UnreadableAudioError, decode_audio
 from hfaudio.data.errors import DataError
 from hfaudio.data.sources import Recording, list_recordings
 
-__all__ = ["LeftOut", "PreparedAudio", "load_audio_dataset", "prepare_recordings"]
+__all__ = ["LeftOut", "PreparedAudio", "available_cores", "load_audio_dataset", "prepare_recordings"]
+
+logger = logging.getLogger(__name__)
 
 CACHE_VERSION = 1  # raise it whenever the same file would be decoded to other samples
+NAMED_AT_MOST = 20  # files in the warning; left_out.csv has them all
 FILES_PER_PROCESS = 32  # starting a process costs more than decoding fewer files
 
 
@@ -46,6 +50,11 @@ class PreparedAudio:
         """The classes, in the order of their indices."""
         names: list[str] = self.dataset.features["label"].names
         return names
+
+
+def available_cores() -> int:
+    """The CPU cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load_audio_dataset(
@@ -99,7 +108,7 @@ def prepare_recordings(
             f"Expected recordings of at least two classes, found only {', '.join(class_names) or 'none'}; "
             "add another class."
         )
-    processes = num_proc or _cpu_count()
+    processes = num_proc or available_cores()
     decoded = datasets.Dataset.from_generator(
         _decode_rows,
         features=datasets.Features(
@@ -124,6 +133,9 @@ def prepare_recordings(
     )
     readable = [index for index, reason in enumerate(reasons) if reason is None]
     _check_classes_remain(decoded, readable, class_names, left_out)
+    if left_out:
+        named = ", ".join(f"{recording.file_name} ({recording.reason})" for recording in left_out[:NAMED_AT_MOST])
+        logger.warning("Left out %d of %d recordings: %s", len(left_out), len(recordings), named)
     dataset = decoded.select(readable).remove_columns("unreadable")
     return PreparedAudio(dataset, left_out, sampling_rate)
 
@@ -166,7 +178,3 @@ def _check_classes_remain(
             + (f", and {len(left_out) - 1} more" if len(left_out) > 1 else "")
             + "; replace the files or remove the class."
         )
-
-
-def _cpu_count() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -90,22 +90,27 @@ def _walk_class_folders(folder: Path) -> Iterator[Recording]:
 def _read_metadata(
     metadata: Path, label_column: str, fold_column: str | None, group_column: str | None
 ) -> list[Recording]:
-    with metadata.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        file_column = next((name for name in FILE_COLUMNS if name in columns), FILE_COLUMNS[0])
-        for flag, column in (
-            ("", file_column),
-            ("label", label_column),
-            ("fold", fold_column),
-            ("group", group_column),
-        ):
-            if column is not None and column not in columns:
-                advice = f"name yours with --{flag}_column." if flag else "add it: one path a row, below the folder."
-                raise DataError(
-                    f"Expected a column {column!r} in {metadata}, found {', '.join(columns) or 'no columns'}; {advice}"
-                )
-        rows = list(reader)
+    try:
+        with metadata.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or [])
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"Expected comma-separated UTF-8 text in {metadata}, found {error}; save it as such."
+        ) from error
+    file_column = next((name for name in FILE_COLUMNS if name in columns), FILE_COLUMNS[0])
+    for flag, column in (
+        ("", file_column),
+        ("label", label_column),
+        ("fold", fold_column),
+        ("group", group_column),
+    ):
+        if column is not None and column not in columns:
+            advice = f"name yours with --{flag}_column." if flag else "add it: one path a row, below the folder."
+            raise DataError(
+                f"Expected a column {column!r} in {metadata}, found {', '.join(columns) or 'no columns'}; {advice}"
+            )
     recordings = []
     missing = []
     for line, row in enumerate(rows, start=2):

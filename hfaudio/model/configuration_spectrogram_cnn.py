@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-__all__ = ["MODEL_SIZES", "SpectrogramCNNConfig"]
+__all__ = ["MODEL_SIZES", "SpectrogramCNNConfig", "check_integer"]
 
 MODEL_SIZES: dict[str, dict[str, list[int]]] = {
     "tiny": {"hidden_sizes": [16, 24, 48, 64], "depths": [1, 1, 1, 1]},
@@ -48,7 +48,7 @@ class SpectrogramCNNConfig(PretrainedConfig):
         problem_type: str | None = "single_label_classification",
         **kwargs: Any,
     ) -> None:
-        _check_integer("num_channels", num_channels, 1, 64)
+        check_integer("num_channels", num_channels, 1, 64)
         if not 1 <= len(hidden_sizes) <= 8:
             raise ValueError(f"hidden_sizes must name 1 to 8 stages, found {len(hidden_sizes)}: {list(hidden_sizes)}.")
         if len(depths) != len(hidden_sizes):
@@ -57,9 +57,9 @@ class SpectrogramCNNConfig(PretrainedConfig):
                 f"found {len(depths)}: {list(depths)}."
             )
         for size in hidden_sizes:
-            _check_integer("every entry of hidden_sizes", size, 1, 4096)
+            check_integer("every entry of hidden_sizes", size, 1, 4096)
         for depth in depths:
-            _check_integer("every entry of depths", depth, 1, 64)
+            check_integer("every entry of depths", depth, 1, 64)
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout must be at least 0 and below 1, found {dropout!r}.")
         if problem_type not in PROBLEM_TYPES:
@@ -86,9 +86,10 @@ class SpectrogramCNNConfig(PretrainedConfig):
         return cls(**{**MODEL_SIZES[size], **kwargs})
 
 
-def _check_integer(name: str, value: Any, low: int, high: int) -> None:
+def check_integer(name: str, value: Any, low: int, high: int, unit: str = "") -> None:
+    """Raises a ValueError that names the bounds and the value, unless it is an integer between them."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} must be an integer from {low} to {high}, found {value!r}.")
+        raise ValueError(f"{name} must be an integer from {low} to {high}{unit and ' ' + unit}, found {value!r}.")
 
 
 SpectrogramCNNConfig.register_for_auto_class()

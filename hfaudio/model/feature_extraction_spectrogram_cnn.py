@@ -11,6 +11,8 @@ from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.audio_utils import mel_filter_bank
 from transformers.utils import logging
 
+from .configuration_spectrogram_cnn import check_integer
+
 __all__ = ["FEATURE_PRESETS", "SpectrogramCNNFeatureExtractor"]
 
 logger = logging.get_logger(__name__)
@@ -87,13 +89,13 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
         kwargs.pop("feature_size", None)  # derived from the other settings, but saved by the base class
         _check_choice("features", features, FEATURES)
         _check_choice("pad_mode", pad_mode, PAD_MODES)
-        _check_range("sampling_rate", sampling_rate, 1_000, 384_000, "Hz")
-        _check_range("n_fft", n_fft, 16, 65_536, "samples")
-        _check_range("win_length", win_length, 16, n_fft, "samples (n_fft)")
-        _check_range("hop_length", hop_length, 1, win_length, "samples (win_length)")
-        _check_range("n_mels", n_mels, 1, n_fft // 2 + 1, "(the bins of n_fft)")
+        check_integer("sampling_rate", sampling_rate, 1_000, 384_000, "Hz")
+        check_integer("n_fft", n_fft, 16, 65_536, "samples")
+        check_integer("win_length", win_length, 16, n_fft, "samples (n_fft)")
+        check_integer("hop_length", hop_length, 1, win_length, "samples (win_length)")
+        check_integer("n_mels", n_mels, 1, n_fft // 2 + 1, "(the bins of n_fft)")
         if features != "log_mel":
-            _check_range("n_mfcc", n_mfcc, 1, n_mels, "(n_mels)")
+            check_integer("n_mfcc", n_mfcc, 1, n_mels, "(n_mels)")
         nyquist = sampling_rate / 2
         _check_range("f_max", nyquist if f_max is None else f_max, 1.0, nyquist, "Hz (half the sampling rate)")
         _check_range("f_min", f_min, 0.0, (nyquist if f_max is None else f_max) - 1.0, "Hz (below f_max)")
@@ -276,9 +278,11 @@ def _to_mono(recording: Any, index: int) -> Tensor:
             f"{MAX_AUDIO_CHANNELS} channels, found {tuple(samples.shape)}; pass a batch as a list or as "
             "(batch, channels, samples)."
         )
-    samples = samples.float().reshape(-1, samples.shape[-1]).mean(dim=0)
-    if len(samples) == 0:
+    if samples.shape[-1] == 0:
         raise ValueError(f"Recording {index} must have at least one sample, found none.")
+    samples = samples.float()
+    if samples.ndim == 2:
+        samples = samples.mean(dim=0)
     if not torch.isfinite(samples).all():
         raise ValueError(f"Recording {index} must hold finite samples, found NaN or infinity.")
     return samples

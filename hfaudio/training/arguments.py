@@ -4,9 +4,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from transformers import TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from hfaudio.data import available_cores
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor
 from hfaudio.training.augmentation import WAVEFORM_AUGMENTATIONS
 
@@ -26,7 +28,7 @@ class DataArguments:
     dataset: str | None = field(
         default=None,
         metadata={
-            "help": "Folder with one sub-folder of recordings a class, or with a metadata.csv (file_name, label, ...). "
+            "help": "Folder with one sub-folder of recordings a class, or with a metadata.csv (file_name, label). "
             "Without it the built-in synthetic data set is used."
         },
     )
@@ -169,8 +171,11 @@ class AudioTrainingArguments(TrainingArguments):
         default="light", metadata={"help": "Changes to the waveform.", "choices": list(WAVEFORM_AUGMENTATIONS)}
     )
 
+    cpu_threads: int | None = field(
+        default=None, metadata={"help": "Threads of each process on the CPU [all cores, shared out]."}
+    )
     output_dir: str = field(default="runs/latest", metadata={"help": "Where the model and all tables are written."})
-    num_train_epochs: float = field(default=60.0, metadata={"help": "Passes over the recordings."})
+    num_train_epochs: float = field(default=100.0, metadata={"help": "Passes over the recordings."})
     per_device_train_batch_size: int = field(default=32, metadata={"help": "Crops a step on each device."})
     per_device_eval_batch_size: int = field(default=32, metadata={"help": "Recordings evaluated at once."})
     learning_rate: float = field(default=3e-3, metadata={"help": "Highest learning rate of AdamW."})
@@ -181,7 +186,7 @@ class AudioTrainingArguments(TrainingArguments):
     eval_steps: float = field(default=0.1, metadata={"help": "Steps (or share of them) between evaluations."})
     save_steps: float = field(default=0.1, metadata={"help": "Steps (or share of them) between checkpoints."})
     save_total_limit: int = field(default=1, metadata={"help": "Checkpoints kept while training."})
-    logging_steps: float = field(default=0.02, metadata={"help": "Steps (or share of them) between log lines."})
+    logging_steps: float = field(default=0.05, metadata={"help": "Steps (or share of them) between log lines."})
     report_to: str = field(default="none", metadata={"help": "Trackers: none, all, tensorboard, wandb, ..."})
     resume_from_checkpoint: str | None = field(
         default=None,
@@ -212,11 +217,18 @@ class AudioTrainingArguments(TrainingArguments):
         for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, found {getattr(self, name)}.")
+        if self.cpu_threads is not None and self.cpu_threads < 1:
+            raise ValueError(f"--cpu_threads must be at least 1, found {self.cpu_threads}.")
         if not 0.0 <= self.label_smoothing_factor < 1.0:
             raise ValueError(f"--label_smoothing_factor must be in [0, 1), found {self.label_smoothing_factor}.")
         if self.remove_unused_columns:
             raise ValueError("--remove_unused_columns must stay off: the collator reads the waveforms.")
         super().__post_init__()
+        self.dataloader_pin_memory = self.dataloader_pin_memory and self.device.type == "cuda"
+
+    def use_cpu_threads(self) -> None:
+        """Sets torch's number of threads, because `accelerate launch` leaves every core but one idle."""
+        torch.set_num_threads(self.cpu_threads or max(1, available_cores() // self.world_size))
 
     def checkpoint_to_resume(self) -> str | None:
         """The checkpoint's folder that `--resume_from_checkpoint` names, or None for a new run.

@@ -53,7 +53,7 @@ class WaveformAugmentation:
 
 @contextmanager
 def _global_seed(seed: int) -> Iterator[None]:
-    """audiomentations draws from the global generators: seeds them for a while, then puts their states back."""
+    """Audiomentations draws from the global generators: seeds them for a while, then puts their states back."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)

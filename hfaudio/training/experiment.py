@@ -13,6 +13,7 @@ import torch
 from transformers import set_seed
 
 from hfaudio.data import (
+    SYNTHETIC_VERSION,
     AudioCrops,
     LeftOut,
     PreparedAudio,
@@ -85,6 +86,7 @@ def train_classifier(
         hfaudio.training.CheckpointError: The checkpoint to resume from is missing, or one is in the way.
     """
     checkpoint = training.checkpoint_to_resume()
+    training.use_cpu_threads()
     with training.main_process_first(desc="preparing the recordings"):
         audio = load_recordings(data, features.sampling_rate)
     split = split_recordings(audio, data, training.seed)
@@ -122,7 +124,8 @@ def load_recordings(data: DataArguments, sampling_rate: int) -> PreparedAudio:
             sampling_rate=sampling_rate,
             num_proc=data.preparation_processes,
         )
-    folder = write_synthetic_dataset(Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / "synthetic")
+    cache = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio"
+    folder = write_synthetic_dataset(cache / f"synthetic-{SYNTHETIC_VERSION}")
     return load_audio_dataset(folder, sampling_rate=sampling_rate, num_proc=data.preparation_processes)
 
 

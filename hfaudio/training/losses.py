@@ -47,7 +47,8 @@ def binary_focal_loss(logits: Tensor, targets: Tensor, gamma: float = 2.0, alpha
 def _focal_terms(log_probabilities: Tensor, targets: Tensor, gamma: float, alpha: Tensor | None) -> Tensor:
     terms = -targets * log_probabilities
     if gamma != 0.0:
-        terms = terms * (1.0 - log_probabilities.exp()).clamp(min=0.0) ** gamma
+        # Below gamma 1 the slope of the power is infinite at 0, where a prediction is certain.
+        terms = terms * (-log_probabilities.expm1()).clamp(min=1e-6) ** gamma
     return terms if alpha is None else terms * alpha.to(terms.device)
 
 

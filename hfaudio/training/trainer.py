@@ -19,11 +19,15 @@ class FocalLossTrainer(Trainer):
         *args: As `Trainer` takes them; `args` is an `AudioTrainingArguments`.
         alpha: `(num_labels,)`, the weight of each class in the loss, or None.
         **kwargs: As `Trainer` takes them.
+
+    Raises:
+        TypeError: The arguments are not `AudioTrainingArguments`.
     """
 
     def __init__(self, *args: Any, alpha: torch.Tensor | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        assert isinstance(self.args, AudioTrainingArguments)
+        if not isinstance(self.args, AudioTrainingArguments):
+            raise TypeError(f"args must be an AudioTrainingArguments, found {type(self.args).__name__}.")
         self.compute_loss_func = FocalLoss(
             gamma=self.args.focal_gamma if self.args.loss == "focal" else 0.0,
             alpha=alpha,

@@ -1,0 +1,98 @@
+"""Fixtures that several tests share. Caches go to a temporary folder and nothing is fetched."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+# The libraries read these when they are imported.
+_CACHE = tempfile.mkdtemp(prefix="hfaudio-tests-")
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+os.environ.update(HF_HOME=_CACHE, HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from hfaudio.data import PreparedAudio, load_audio_dataset, write_synthetic_dataset
+from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+WriteTone = Callable[..., Path]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def synthetic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fifty synthetic recordings, five of each class, with a metadata.csv."""
+    return write_synthetic_dataset(tmp_path_factory.mktemp("sounds") / "synthetic", clips_per_class=5)
+
+
+@pytest.fixture(scope="session")
+def audio(synthetic_folder: Path) -> PreparedAudio:
+    return load_audio_dataset(synthetic_folder, fold_column="fold", num_proc=1)
+
+
+@pytest.fixture
+def write_tone(tmp_path: Path) -> WriteTone:
+    """Writes a decaying sine below the test's folder."""
+
+    def write(
+        name: str, frequency: float = 440.0, rate: int = 16_000, seconds: float = 0.3, channels: int = 1
+    ) -> Path:
+        time = np.arange(round(seconds * rate)) / rate
+        tone = 0.5 * np.sin(2 * np.pi * frequency * time) * np.exp(-3 * time)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.stack([tone] * channels, axis=1), rate)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def two_classes(write_tone: WriteTone, tmp_path: Path) -> Path:
+    """A folder with four recordings in each of the sub-folders `high` and `low`."""
+    for index in range(4):
+        write_tone(f"two/high/{index}.wav", frequency=2000 + 100 * index)
+        write_tone(f"two/low/{index}.wav", frequency=200 + 10 * index)
+    return tmp_path / "two"
+
+
+@pytest.fixture
+def extractor() -> SpectrogramCNNFeatureExtractor:
+    return SpectrogramCNNFeatureExtractor(n_mels=16, crop_seconds=0.5)
+
+
+@pytest.fixture
+def tiny_config() -> SpectrogramCNNConfig:
+    return SpectrogramCNNConfig(hidden_sizes=[4, 8], depths=[1, 1], num_labels=3)
+
+
+@pytest.fixture
+def tiny_model(tiny_config: SpectrogramCNNConfig) -> SpectrogramCNNForAudioClassification:
+    """An untrained model in evaluation mode whose batch norms are not the identity."""
+    torch.manual_seed(0)
+    model = SpectrogramCNNForAudioClassification(tiny_config)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.bias, -0.5, 0.5)
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+    torch.nn.init.normal_(model.classifier.weight)
+    return model.eval()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not SHARED_DATA.is_dir():
+        skip = pytest.mark.skip(reason=f"the recordings of {SHARED_DATA.name} are not there")
+        for item in items:
+            if item.get_closest_marker("realdata"):
+                item.add_marker(skip)

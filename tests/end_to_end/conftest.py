@@ -1,0 +1,41 @@
+"""Running scripts/train.py, in this process or, as its users do, in another."""
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--hidden_sizes", "4", "8", "--depths", "1", "1", "--n_mels", "16", "--crop_seconds", "0.5", "--use_cpu"]
+TINY += ["--cpu_threads", "1"]
+
+Train = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def train() -> Train:
+    """Calls the script's main with a tiny model and the given flags."""
+    spec = importlib.util.spec_from_file_location("train", ROOT / "scripts" / "train.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+
+    def run(*flags: object) -> None:
+        script.main([*TINY, *map(str, flags)])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def launch() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `accelerate launch` with a tiny model and the given flags."""
+
+    def run(*flags: object, launcher: tuple[str, ...] = ("--cpu",)) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "accelerate.commands.launch", *launcher, str(ROOT / "scripts" / "train.py")]
+        return subprocess.run([*command, *TINY, *map(str, flags)], capture_output=True, text=True, cwd=ROOT)
+
+    return run

@@ -1,0 +1,124 @@
+"""The whole way, as the contract of scripts/train.py has it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+FOLD_2 = ("--fold_column", "fold", "--eval_folds", "2")
+
+
+def weights_of(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_a_run_ends_with_metrics_the_model_and_one_prediction(launch, synthetic_folder, tmp_path) -> None:
+    done = launch("--dataset", synthetic_folder, *FOLD_2, "--num_train_epochs", 2, "--output_dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.strip().splitlines()[-3:]
+    results = json.loads((tmp_path / "run" / "all_results.json").read_text())
+    assert lines[0].startswith(
+        f"accuracy {results['eval_accuracy']:.1%}, macro-F1 {results['eval_macro_f1']:.3f} on 10"
+    )
+    assert lines[1].startswith(f"model: {tmp_path / 'run'} (")
+    assert lines[2].startswith("prediction: audio/alarm/alarm_001.wav is ")
+    assert lines[2].endswith(", labelled alarm")
+    assert "is not supported for audio-classification" not in done.stderr
+    files = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert {"README.md", "split.csv", "left_out.csv", "predictions.csv"} <= files
+    assert not [name for name in files if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_the_same_seed_gives_the_same_weights_byte_for_byte(train, synthetic_folder, tmp_path) -> None:
+    flags = ("--dataset", synthetic_folder, *FOLD_2, "--num_train_epochs", 2)
+    train(*flags, "--output_dir", tmp_path / "one")
+    train(*flags, "--output_dir", tmp_path / "two")
+    train(*flags, "--output_dir", tmp_path / "workers", "--dataloader_num_workers", 2)
+    train(*flags, "--output_dir", tmp_path / "other", "--seed", 7)
+    assert weights_of(tmp_path / "one") == weights_of(tmp_path / "two") == weights_of(tmp_path / "workers")
+    assert weights_of(tmp_path / "one") != weights_of(tmp_path / "other")
+
+
+@pytest.mark.parametrize("interrupt_at", [5, 7])
+def test_an_interrupted_run_resumes_to_the_same_weights(
+    train, synthetic_folder, tmp_path, monkeypatch, interrupt_at: int
+) -> None:
+    flags = ("--dataset", synthetic_folder, *FOLD_2, "--num_train_epochs", 2, "--save_steps", 1)
+    flags += ("--per_device_train_batch_size", 8, "--dropout", 0.5)
+    train(*flags, "--output_dir", tmp_path / "whole")
+
+    def interrupt(self, args, state, control, **kwargs) -> None:
+        if state.global_step == interrupt_at:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transformers.trainer_callback.DefaultFlowCallback, "on_step_begin", interrupt, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            train(*flags, "--output_dir", tmp_path / "resumed")
+    assert [path.name for path in (tmp_path / "resumed").iterdir()] == [f"checkpoint-{interrupt_at}"]
+    with pytest.raises(SystemExit) as ending:
+        train(*flags, "--output_dir", tmp_path / "resumed")
+    assert ending.value.code == 2
+    train(*flags, "--output_dir", tmp_path / "resumed", "--resume_from_checkpoint")
+    assert weights_of(tmp_path / "resumed") == weights_of(tmp_path / "whole")
+    assert not list((tmp_path / "resumed").glob("checkpoint-*"))
+
+
+def test_two_processes_train_one_model(launch, synthetic_folder, tmp_path) -> None:
+    flags = ("--dataset", synthetic_folder, *FOLD_2, "--num_train_epochs", 1, "--per_device_train_batch_size", 8)
+    done = launch(*flags, "--output_dir", tmp_path, launcher=("--cpu", "--num_processes", "2"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("accuracy ") == 1
+    results = json.loads((tmp_path / "all_results.json").read_text())
+    assert results["eval_recordings"] == 10
+    assert len((tmp_path / "eval" / "predictions.csv").read_text().splitlines()) == 11
+
+
+def test_bf16_trains_close_to_single_precision(train, synthetic_folder, tmp_path) -> None:
+    flags = ("--dataset", synthetic_folder, *FOLD_2, "--num_train_epochs", 1)
+    train(*flags, "--output_dir", tmp_path / "fp32")
+    train(*flags, "--output_dir", tmp_path / "bf16", "--bf16")
+    full, half = (json.loads((tmp_path / name / "all_results.json").read_text()) for name in ("fp32", "bf16"))
+    assert half["train_loss"] == pytest.approx(full["train_loss"], rel=0.02)
+    assert weights_of(tmp_path / "fp32") != weights_of(tmp_path / "bf16")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="fp16 needs a GPU")
+def test_fp16_trains_on_a_gpu(launch, synthetic_folder, tmp_path) -> None:
+    done = launch("--dataset", synthetic_folder, "--fp16", "--output_dir", tmp_path, launcher=())
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("features", ["mfcc", "mfcc_delta"])
+def test_every_kind_of_features_trains(train, synthetic_folder, tmp_path, features: str) -> None:
+    train(
+        "--dataset",
+        synthetic_folder,
+        "--features",
+        features,
+        "--n_mfcc",
+        8,
+        "--max_steps",
+        2,
+        "--output_dir",
+        tmp_path,
+    )
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_groups_are_kept_together(train, synthetic_folder, tmp_path) -> None:
+    train("--dataset", synthetic_folder, "--group_column", "fold", "--max_steps", 1, "--output_dir", tmp_path)
+    rows = (tmp_path / "split.csv").read_text().splitlines()[1:]
+    held_out = {int(row.split("_")[1][:3]) % 5 for row in rows if row.endswith(",test")}
+    assert len(held_out) == 1
+
+
+def test_a_finished_folder_is_replaced_by_the_next_run(train, synthetic_folder, tmp_path) -> None:
+    flags = ("--dataset", synthetic_folder, "--max_steps", 1, "--output_dir", tmp_path)
+    train(*flags)
+    before = weights_of(tmp_path)
+    train(*flags, "--seed", 3)
+    assert weights_of(tmp_path) != before

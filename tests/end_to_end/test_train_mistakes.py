@@ -1,0 +1,107 @@
+"""Bad input to scripts/train.py: one sentence (expected, found, what to do) on stderr, and exit code 2."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+
+def fails(train, capsys, *flags: object) -> str:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ending:
+        train("--preparation_processes", 1, *flags)
+    assert ending.value.code == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def metadata(folder: Path, text: str) -> Path:
+    (folder / "metadata.csv").write_text(text)
+    return folder
+
+
+def test_an_empty_folder(train, capsys, tmp_path) -> None:
+    assert "found neither; audio files end in" in fails(train, capsys, "--dataset", tmp_path)
+
+
+def test_a_folder_with_one_class(train, capsys, write_tone, tmp_path) -> None:
+    write_tone("s/only/a.wav")
+    error = fails(train, capsys, "--dataset", tmp_path / "s")
+    assert "Expected recordings of at least two classes, found only only; add another class." in error
+
+
+def test_a_missing_column(train, capsys, two_classes) -> None:
+    folder = metadata(two_classes, "file_name,kind\nhigh/0.wav,x\n")
+    assert "found file_name, kind; name yours with --label_column." in fails(train, capsys, "--dataset", folder)
+
+
+def test_a_missing_file(train, capsys, two_classes) -> None:
+    folder = metadata(two_classes, "file_name,label\nhigh/0.wav,x\nhigh/9.wav,y\n")
+    assert "found 1 of 2 missing, the first high/9.wav (line 3)" in fails(train, capsys, "--dataset", folder)
+
+
+def test_an_empty_label(train, capsys, two_classes) -> None:
+    folder = metadata(two_classes, "file_name,label\nhigh/0.wav,\n")
+    assert "found none in line 2 (high/0.wav); fill it in or" in fails(train, capsys, "--dataset", folder)
+
+
+def write_nan(path: Path) -> None:
+    soundfile.write(path, np.full(100, np.nan), 16_000, subtype="FLOAT")
+
+
+BAD_RECORDINGS = {
+    "zero bytes": (lambda path: path.write_bytes(b""), "the file is empty (0 bytes)"),
+    "text": (lambda path: path.write_text("words"), "not readable as audio"),
+    "no samples": (lambda path: soundfile.write(path, np.zeros(0), 16_000), "holds no samples"),
+    "nan": (write_nan, "holds NaN or infinite samples"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_RECORDINGS)
+def test_a_class_of_bad_recordings(train, capsys, two_classes, kind: str) -> None:
+    write, reason = BAD_RECORDINGS[kind]
+    for path in (two_classes / "low").iterdir():
+        write(path)
+    error = fails(train, capsys, "--dataset", two_classes)
+    assert f"found none of low: low/0.wav {reason}" in error
+
+
+@pytest.mark.parametrize("kind", BAD_RECORDINGS)
+def test_a_bad_recording_among_good_ones_is_named_left_out_and_counted(
+    train, capsys, caplog, two_classes, tmp_path, kind: str
+) -> None:
+    write, reason = BAD_RECORDINGS[kind]
+    write(two_classes / "low" / "1.wav")
+    train("--dataset", two_classes, "--max_steps", 1, "--output_dir", tmp_path / "run")
+    assert f"Left out 1 of 8 recordings: low/1.wav ({reason}" in caplog.text
+    assert "1 left out" in capsys.readouterr().out
+    rows = (tmp_path / "run" / "left_out.csv").read_text().splitlines()
+    assert len(rows) == 2
+    assert rows[1].startswith(f"low/1.wav,{reason}")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--n_mels", 0), "n_mels must be an integer from 1 to 513 (the bins of n_fft), found 0."),
+        (("--test_size", 0.9), "--test_size must be above 0 and at most 0.5, found 0.9."),
+        (("--focal_gamma", -1), "--focal_gamma must be at least 0, found -1.0."),
+        (("--num_train_epochs", "many"), "argument --num_train_epochs: invalid float value: 'many'; see --help."),
+        (("--lr", 1), "unknown flags: --lr 1; see --help."),
+        (("--dataset", "nowhere"), "Expected a folder of recordings at nowhere, found nothing; check --dataset."),
+    ],
+)
+def test_flags_out_of_range(train, capsys, flags, sentence: str) -> None:
+    assert sentence in fails(train, capsys, *flags)
+
+
+def test_an_unknown_fold(train, capsys, synthetic_folder) -> None:
+    error = fails(train, capsys, "--dataset", synthetic_folder, "--fold_column", "fold", "--eval_folds", "9")
+    assert "Expected --eval_folds among 1, 2, 3, 4, 5, found 9." in error
+
+
+def test_nothing_to_resume(train, capsys, tmp_path) -> None:
+    error = fails(train, capsys, "--output_dir", tmp_path, "--resume_from_checkpoint")
+    assert "Expected a checkpoint to resume from" in error

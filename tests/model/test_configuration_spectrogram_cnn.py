@@ -1,0 +1,53 @@
+import pytest
+from transformers import AutoConfig
+
+from hfaudio.model import MODEL_SIZES, SpectrogramCNNConfig, SpectrogramCNNForAudioClassification
+
+
+@pytest.mark.parametrize(("size", "bound"), [("tiny", 200_000), ("small", 1_500_000), ("base", 5_000_000)])
+def test_named_sizes_stay_under_their_parameter_bounds(size: str, bound: int) -> None:
+    model = SpectrogramCNNForAudioClassification(SpectrogramCNNConfig.from_size(size, num_labels=50, num_channels=3))
+    assert bound / 4 < model.num_parameters() < bound
+
+
+def test_arguments_win_over_the_size() -> None:
+    config = SpectrogramCNNConfig.from_size("tiny", hidden_sizes=[4, 8], depths=[1, 2])
+    assert config.hidden_sizes == [4, 8]
+    assert MODEL_SIZES["tiny"]["hidden_sizes"] == [16, 24, 48, 64]
+
+
+def test_round_trips_and_keeps_unknown_keys(tmp_path) -> None:
+    config = SpectrogramCNNConfig(num_channels=3, hidden_sizes=[8, 16], depths=[2, 1], dropout=0.1, num_labels=7)
+    config.key_of_the_future = {"a": [1, 2]}
+    config.save_pretrained(tmp_path)
+    for loaded in (SpectrogramCNNConfig.from_pretrained(tmp_path), AutoConfig.from_pretrained(tmp_path)):
+        assert isinstance(loaded, SpectrogramCNNConfig)
+        assert loaded.to_diff_dict() == config.to_diff_dict()
+        assert loaded.key_of_the_future == {"a": [1, 2]}
+        assert loaded.num_labels == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"num_channels": 0}, "num_channels must be an integer from 1 to 64, found 0."),
+        ({"num_channels": 1.5}, "num_channels must be an integer from 1 to 64, found 1.5."),
+        ({"num_channels": True}, "num_channels must be an integer from 1 to 64, found True."),
+        ({"hidden_sizes": [], "depths": []}, "hidden_sizes must name 1 to 8 stages, found 0: []."),
+        ({"hidden_sizes": [8, 0], "depths": [1, 1]}, "every entry of hidden_sizes must be an integer from 1 to 4096"),
+        ({"hidden_sizes": [8, 8], "depths": [1]}, "one entry for each of the 2 stages in hidden_sizes, found 1: [1]."),
+        ({"depths": [1, 1, 1, 65]}, "every entry of depths must be an integer from 1 to 64, found 65."),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1, found 1.0."),
+        ({"dropout": float("nan")}, "dropout must be at least 0 and below 1, found nan."),
+        ({"problem_type": "regression"}, "problem_type must be one of single_label_classification, multi_label"),
+    ],
+)
+def test_values_out_of_bounds_are_named(arguments: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=".") as error:
+        SpectrogramCNNConfig(**arguments)
+    assert sentence in str(error.value)
+
+
+def test_an_unknown_size_is_named() -> None:
+    with pytest.raises(ValueError, match="size must be one of tiny, small, base, found 'huge'"):
+        SpectrogramCNNConfig.from_size("huge")

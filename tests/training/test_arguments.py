@@ -1,0 +1,91 @@
+import pytest
+
+from hfaudio.training import (
+    AudioTrainingArguments,
+    CheckpointError,
+    DataArguments,
+    FeatureArguments,
+    ModelArguments,
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"test_size": 0.0}, "--test_size must be above 0 and at most 0.5, found 0.0."),
+        ({"test_size": 0.6}, "--test_size must be above 0 and at most 0.5, found 0.6."),
+        ({"preparation_processes": 0}, "--preparation_processes must be at least 1, found 0."),
+        ({"dataset": "x", "eval_folds": ["1"]}, "must be given together, found only --eval_folds; add --fold_column."),
+        ({"dataset": "x", "fold_column": "f"}, "must be given together, found only --fold_column; add --eval_folds."),
+        ({"dataset": "x", "fold_column": "f", "eval_folds": ["1"], "group_column": "g"}, "give one of them."),
+        ({"label_column": "kind"}, "--label_column needs a --dataset, found none."),
+    ],
+)
+def test_data_flags_out_of_range_are_named(arguments: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=".") as error:
+        DataArguments(**arguments)
+    assert sentence in str(error.value)
+
+
+def test_feature_flags_win_over_the_preset() -> None:
+    extractor = FeatureArguments(feature_preset="power_of_two", n_mels=32, pad_mode="repeat").build_extractor()
+    assert (extractor.n_fft, extractor.hop_length, extractor.n_mels, extractor.pad_mode) == (1024, 128, 32, "repeat")
+    with pytest.raises(ValueError, match="hop_length must be an integer from 1 to 800"):
+        FeatureArguments(hop_length=0)
+
+
+def test_model_flags_win_over_the_size() -> None:
+    config = ModelArguments(model_size="tiny", hidden_sizes=[4, 8], depths=[1, 1], dropout=0.4).build_config(
+        3, ("a", "b")
+    )
+    assert (config.num_channels, config.hidden_sizes, config.depths, config.dropout) == (3, [4, 8], [1, 1], 0.4)
+    assert config.id2label == {0: "a", 1: "b"}
+    assert config.label2id == {"a": 0, "b": 1}
+    with pytest.raises(ValueError, match="dropout must be at least 0 and below 1, found 1.5"):
+        ModelArguments(dropout=1.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"loss": "hinge"}, "--loss must be one of focal, cross_entropy, found 'hinge'."),
+        ({"class_weights": "odd"}, "--class_weights must be one of none, balanced, found 'odd'."),
+        ({"waveform_augmentation": "odd"}, "--waveform_augmentation must be one of none, light, strong, found 'odd'."),
+        ({"focal_gamma": -1.0}, "--focal_gamma must be at least 0, found -1.0."),
+        ({"time_mask": -1}, "--time_mask must be at least 0, found -1."),
+        ({"num_train_epochs": 0.0}, "--num_train_epochs must be above 0, found 0.0."),
+        ({"learning_rate": -1e-3}, "--learning_rate must be above 0, found -0.001."),
+        ({"per_device_train_batch_size": 0}, "--per_device_train_batch_size must be at least 1, found 0."),
+        ({"gradient_accumulation_steps": 0}, "--gradient_accumulation_steps must be at least 1, found 0."),
+        ({"label_smoothing_factor": 1.0}, "--label_smoothing_factor must be in [0, 1), found 1.0."),
+        ({"remove_unused_columns": True}, "--remove_unused_columns must stay off"),
+    ],
+)
+def test_training_flags_out_of_range_are_named(tmp_path, arguments: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=".") as error:
+        AudioTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **arguments)
+    assert sentence in str(error.value)
+
+
+def write_checkpoint(folder, step: int):
+    checkpoint = folder / f"checkpoint-{step}"
+    checkpoint.mkdir()
+    (checkpoint / "trainer_state.json").write_text("{}")
+    return checkpoint
+
+
+def test_the_checkpoint_to_resume_from(tmp_path) -> None:
+    def checkpoint(resume: str | None) -> str | None:
+        arguments = AudioTrainingArguments(output_dir=str(tmp_path), resume_from_checkpoint=resume, use_cpu=True)
+        return arguments.checkpoint_to_resume()
+
+    assert checkpoint(None) is None
+    with pytest.raises(CheckpointError, match="Expected a checkpoint to resume from in .*, found none; start without"):
+        checkpoint("last")
+    with pytest.raises(CheckpointError, match="Expected the folder of a checkpoint at nowhere, found none;"):
+        checkpoint("nowhere")
+    ninth, tenth = write_checkpoint(tmp_path, 9), write_checkpoint(tmp_path, 10)
+    assert checkpoint("last") == str(tenth)
+    assert checkpoint(str(ninth)) == str(ninth)
+    with pytest.raises(CheckpointError, match="Expected no unfinished run in .*, found checkpoint-10; add --resume"):
+        checkpoint(None)

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+
+from hfaudio.training.specaugment import SpecAugmentCollator, apply_masks, draw_masks
+
+
+def examples(rng: np.random.Generator, seeds: tuple[int, ...] = (1, 2, 3)) -> list[dict]:
+    waveforms = [0.1 * rng.standard_normal(8_000).astype(np.float32) for _ in seeds]
+    return [{"waveform": w, "labels": i, "seed": s} for i, (w, s) in enumerate(zip(waveforms, seeds, strict=True))]
+
+
+def without_seeds(batch: list[dict]) -> list[dict]:
+    return [{"waveform": example["waveform"], "labels": example["labels"]} for example in batch]
+
+
+def test_masks_lie_within_the_axis_and_take_every_width() -> None:
+    starts, widths = draw_masks(np.random.default_rng(0), batch_size=2_000, length=10, max_width=4, count=2)
+    assert starts.shape == widths.shape == (2_000, 2)
+    assert set(widths.ravel()) == {0, 1, 2, 3, 4}
+    assert starts.min() == 0
+    assert (starts + widths).max() == 10
+    for width in range(5):
+        assert set(starts[widths == width]) == set(range(11 - width))
+
+
+def test_a_mask_wider_than_the_axis_is_as_wide_as_the_axis() -> None:
+    starts, widths = draw_masks(np.random.default_rng(0), batch_size=500, length=3, max_width=99, count=1)
+    assert set(widths.ravel()) == {0, 1, 2, 3}
+    assert (starts + widths).max() == 3
+
+
+def test_no_masks_are_drawn_for_a_count_of_zero() -> None:
+    starts, widths = draw_masks(np.random.default_rng(0), batch_size=2, length=5, max_width=3, count=0)
+    features = torch.ones(2, 1, 5, 5)
+    assert torch.equal(apply_masks(features, starts, widths, dim=2), features)
+
+
+def test_applying_hides_just_what_was_drawn() -> None:
+    features = torch.ones(2, 3, 4, 6)
+    starts, widths = np.array([[1, 5], [0, 0]]), np.array([[2, 1], [0, 1]])
+    masked = apply_masks(features, starts, widths, dim=3)
+    assert masked[0, 0, 0].tolist() == [1, 0, 0, 1, 1, 0]
+    assert masked[1, 2, 3].tolist() == [0, 1, 1, 1, 1, 1]
+    assert (masked == masked[:, :1, :1]).all()
+    bands = apply_masks(features, np.array([[0], [3]]), np.array([[2], [1]]), dim=2)
+    assert bands[0, 0, :, 0].tolist() == [0, 0, 1, 1]
+    assert bands[1, 0, :, 0].tolist() == [1, 1, 1, 0]
+    assert (features == 1).all()
+
+
+def test_training_examples_are_masked_and_evaluation_examples_never(extractor, rng) -> None:
+    collator = SpecAugmentCollator(extractor, freq_mask=8, time_mask=10, num_freq_masks=2, num_time_masks=2)
+    batch = examples(rng)
+    plain = extractor([example["waveform"] for example in batch], sampling_rate=16_000)["input_features"]
+    for _ in range(20):
+        assert torch.equal(collator(without_seeds(batch))["input_features"], plain)
+    masked = collator(batch)["input_features"]
+    assert not torch.equal(masked, plain)
+    assert ((masked == plain) | (masked == 0)).all()
+
+
+def test_masks_follow_the_seeds(extractor, rng) -> None:
+    collator = SpecAugmentCollator(extractor, freq_mask=8, time_mask=10)
+    batch = examples(rng)
+    first = collator(batch)["input_features"]
+    assert torch.equal(collator(batch)["input_features"], first)
+    other = [{**example, "seed": example["seed"] + 100} for example in batch]
+    assert not torch.equal(collator(other)["input_features"], first)
+
+
+def test_width_zero_turns_masks_off(extractor, rng) -> None:
+    batch = examples(rng)
+    collator = SpecAugmentCollator(extractor, freq_mask=0, time_mask=0)
+    assert torch.equal(collator(batch)["input_features"], collator(without_seeds(batch))["input_features"])
+
+
+def test_a_batch_is_what_the_model_takes(extractor, rng) -> None:
+    batch = SpecAugmentCollator(extractor)(examples(rng))
+    assert set(batch) == {"input_features", "attention_mask", "labels"}
+    assert batch["labels"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["freq_mask", "time_mask", "num_freq_masks", "num_time_masks"])
+def test_sizes_below_zero_are_named(extractor, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 0, found -1"):
+        SpecAugmentCollator(extractor, **{name: -1})

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hfaudio.data import AudioCrops
+from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNForAudioClassification
+from hfaudio.training import AudioTrainingArguments, FocalLossTrainer, SpecAugmentCollator, WaveformAugmentation
+
+
+@pytest.fixture
+def make_trainer(audio, extractor, tmp_path: Path):
+    def make(gamma: float = 2.0, alpha: torch.Tensor | None = None, augment: bool = False, **arguments):
+        torch.manual_seed(0)
+        config = SpectrogramCNNConfig(hidden_sizes=[4, 8], depths=[1, 1], num_labels=10, dropout=0.0)
+        defaults = {"output_dir": str(tmp_path), "max_steps": 2, "per_device_train_batch_size": 8, "use_cpu": True}
+        training = AudioTrainingArguments(
+            focal_gamma=gamma, eval_strategy="no", save_strategy="no", **{**defaults, **arguments}
+        )
+        augmentation = WaveformAugmentation("light", 16_000) if augment else None
+        return FocalLossTrainer(
+            model=SpectrogramCNNForAudioClassification(config),
+            args=training,
+            alpha=alpha,
+            train_dataset=AudioCrops(audio.dataset, extractor.crop_samples, augmentation),
+            eval_dataset=AudioCrops(audio.dataset, extractor.crop_samples, augmentation),
+            data_collator=SpecAugmentCollator(extractor),
+        )
+
+    return make
+
+
+def weights(trainer: FocalLossTrainer) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in trainer.model.state_dict().items()}
+
+
+def freeze_batch_norm(trainer: FocalLossTrainer) -> FocalLossTrainer:
+    """Batch statistics differ between one large batch and its parts by nature; without them the loss decides."""
+    for module in trainer.model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.train = lambda mode=True, module=module: torch.nn.Module.train(module, False)
+    return trainer
+
+
+@pytest.mark.parametrize("loss", ["focal", "cross_entropy"])
+def test_accumulated_batches_make_the_step_of_one_large_batch(make_trainer, monkeypatch, loss: str) -> None:
+    # Masks are drawn for a batch as a whole, so they are left out here.
+    monkeypatch.setattr(SpecAugmentCollator, "_mask", lambda self, features, rng: features)
+    alpha = torch.linspace(0.5, 1.5, 10)
+    arguments = {"loss": loss, "alpha": alpha, "max_steps": 1, "optim": "sgd", "max_grad_norm": 0.0}
+    arguments |= {"warmup_steps": 0, "learning_rate": 1.0}
+    large = freeze_batch_norm(make_trainer(**arguments, per_device_train_batch_size=12))
+    parts = freeze_batch_norm(make_trainer(**arguments, per_device_train_batch_size=4, gradient_accumulation_steps=3))
+    before = weights(large)
+    large_loss, parts_loss = large.train().training_loss, parts.train().training_loss
+    assert large_loss == pytest.approx(parts_loss, rel=1e-5)
+    changed = 0
+    for name, value in weights(large).items():
+        torch.testing.assert_close(value, weights(parts)[name], rtol=1e-4, atol=1e-6)
+        changed += not torch.equal(value, before[name])
+    assert changed > 5
+
+
+def test_the_loss_follows_the_arguments(make_trainer) -> None:
+    assert make_trainer(gamma=1.5).compute_loss_func.gamma == 1.5
+    assert make_trainer(gamma=1.5, loss="cross_entropy").compute_loss_func.gamma == 0.0
+    assert make_trainer(label_smoothing_factor=0.2).compute_loss_func.label_smoothing == 0.2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_batches_differ_each_epoch_but_not_with_the_workers(make_trainer, workers: int) -> None:
+    trainer = make_trainer(augment=True, dataloader_num_workers=workers)
+    loader = trainer.get_train_dataloader()
+    epochs = []
+    for epoch in (0, 1, 0):
+        loader.set_epoch(epoch)
+        epochs.append([(batch["input_features"].numpy(), batch["labels"].numpy()) for batch in loader])
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(epochs[0], epochs[2], strict=True))
+    assert not np.array_equal(epochs[0][0][0], epochs[1][0][0])
+    reference = make_trainer(augment=True).get_train_dataloader()
+    assert all(np.array_equal(b["input_features"].numpy(), a[0]) for b, a in zip(reference, epochs[0], strict=True))
+
+
+def test_evaluation_is_not_augmented(make_trainer, audio, extractor) -> None:
+    trainer = make_trainer(augment=True, per_device_eval_batch_size=50)
+    (batch,) = trainer.get_eval_dataloader()
+    clips = [np.array(row["waveform"], dtype=np.float32) for row in audio.dataset]
+    expected = extractor(clips, sampling_rate=16_000)
+    assert torch.equal(batch["input_features"], expected["input_features"])
+    (test_batch,) = trainer.get_test_dataloader(trainer.eval_dataset)
+    assert torch.equal(test_batch["input_features"], expected["input_features"])
+
+
+def test_other_arguments_are_refused(audio, tmp_path) -> None:
+    from transformers import TrainingArguments
+
+    config = SpectrogramCNNConfig(hidden_sizes=[4], depths=[1])
+    with pytest.raises(TypeError, match="args must be an AudioTrainingArguments, found TrainingArguments"):
+        FocalLossTrainer(
+            SpectrogramCNNForAudioClassification(config), TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+        )
