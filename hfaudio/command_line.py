@@ -44,7 +44,8 @@ class _HelpFormatter(argparse.HelpFormatter):
             return super()._format_action_invocation(action)
         value = "" if action.nargs == 0 or (action.type is not None and action.nargs == "?") else " ..."
         choices = "|".join(map(str, action.choices)) if action.choices else ""
-        return action.option_strings[0] + (f" {choices}" if choices else value)
+        flag = next(flag for flag in action.option_strings if flag.startswith("--"))
+        return flag + (f" {choices}" if choices else value)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default in (None, [], argparse.SUPPRESS) or action.nargs == 0:
@@ -70,7 +71,7 @@ class CommandLineParser(HfArgumentParser):
         **kwargs: As `argparse.ArgumentParser` takes them.
     """
 
-    def __init__(self, dataclass_types: Sequence[type], rarely_used: Collection[str] = (), **kwargs: Any) -> None:
+    def __init__(self, dataclass_types: Sequence[Any], rarely_used: Collection[str] = (), **kwargs: Any) -> None:
         super().__init__(dataclass_types, formatter_class=_HelpFormatter, allow_abbrev=False, **kwargs)
         self._rarely_used = frozenset(rarely_used)
         if self._rarely_used:

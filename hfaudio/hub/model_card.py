@@ -77,7 +77,7 @@ def write_model_card(
         **vars(facts),
         **{name: value for name, value in metrics.items() if name.startswith("eval_") or name.endswith("_recordings")},
         parameters=f"{model.num_parameters():,}",
-        class_names=[model.config.id2label[index] for index in range(model.config.num_labels)],
+        class_names=model.config.class_names,
         **{
             name: getattr(feature_extractor, name)
             for name in (

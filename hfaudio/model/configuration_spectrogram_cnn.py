@@ -1,11 +1,13 @@
 """Configuration of the spectrogram CNN."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from transformers import PretrainedConfig
 
 __all__ = ["MODEL_SIZES", "SpectrogramCNNConfig", "check_integer"]
+
+ProblemType = Literal["single_label_classification", "multi_label_classification"]
 
 MODEL_SIZES: dict[str, dict[str, list[int]]] = {
     "tiny": {"hidden_sizes": [16, 24, 48, 64], "depths": [1, 1, 1, 1]},
@@ -14,7 +16,7 @@ MODEL_SIZES: dict[str, dict[str, list[int]]] = {
 }
 """Widths and depths of the named sizes: under 0.2, 1.5 and 5 million parameters."""
 
-PROBLEM_TYPES = ("single_label_classification", "multi_label_classification")
+PROBLEM_TYPES: tuple[ProblemType, ...] = get_args(ProblemType)
 
 
 class SpectrogramCNNConfig(PretrainedConfig):
@@ -45,7 +47,7 @@ class SpectrogramCNNConfig(PretrainedConfig):
         hidden_sizes: Sequence[int] = (32, 64, 128, 256),
         depths: Sequence[int] = (1, 1, 1, 1),
         dropout: float = 0.2,
-        problem_type: str | None = "single_label_classification",
+        problem_type: ProblemType = PROBLEM_TYPES[0],
         **kwargs: Any,
     ) -> None:
         check_integer("num_channels", num_channels, 1, 64)
@@ -69,6 +71,11 @@ class SpectrogramCNNConfig(PretrainedConfig):
         self.depths = list(depths)
         self.dropout = dropout
         super().__init__(problem_type=problem_type, **kwargs)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes, in the order of their indices."""
+        return [str(name) for _, name in sorted((self.id2label or {}).items())]
 
     @classmethod
     def from_size(cls, size: str, **kwargs: Any) -> "SpectrogramCNNConfig":

@@ -24,6 +24,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
+        self.stride = stride
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
@@ -50,6 +51,7 @@ class ResidualBlock(nn.Module):
 class SpectrogramCNNPreTrainedModel(PreTrainedModel):
     """Weight initialisation and loading, shared by the trunk and the classifier."""
 
+    config: SpectrogramCNNConfig
     config_class = SpectrogramCNNConfig
     base_model_prefix = "spectrogram_cnn"
     main_input_name = "input_features"
@@ -65,8 +67,9 @@ class SpectrogramCNNPreTrainedModel(PreTrainedModel):
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
-            nn.init.zeros_(module.running_mean)
-            nn.init.ones_(module.running_var)
+            if module.running_mean is not None and module.running_var is not None:
+                nn.init.zeros_(module.running_mean)
+                nn.init.ones_(module.running_var)
 
 
 class SpectrogramCNNModel(SpectrogramCNNPreTrainedModel):
@@ -113,8 +116,7 @@ class SpectrogramCNNModel(SpectrogramCNNPreTrainedModel):
         mask = _halve(mask)
         hidden_states = _hide(self.stem_norm(hidden_states).relu(), mask)
         for block in self.blocks:
-            if block.conv1.stride[0] == 2:
-                mask = _halve(mask)
+            mask = _halve(mask) if block.stride == 2 else mask
             hidden_states = block(hidden_states, mask)
         pooled = pool_frames(hidden_states, mask)
         if return_dict is False:
@@ -138,7 +140,7 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
         super().__init__(config)
         self.spectrogram_cnn = SpectrogramCNNModel(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(config.hidden_sizes[-1], config.num_labels)
+        self.classifier = nn.Linear(config.hidden_sizes[-1], len(config.class_names))
         self.post_init()
 
     def forward(

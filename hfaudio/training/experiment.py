@@ -97,10 +97,11 @@ def train_classifier(
     # Convolutions on the CPU and on tensor cores are fastest with the channels last.
     classifier.to(memory_format=torch.channels_last)
     trainer = build_trainer(classifier, extractor, split, training)
-    trained = trainer.train(resume_from_checkpoint=checkpoint)
-    evaluated = trainer.predict(trainer.eval_dataset, metric_key_prefix="eval")
+    trained: Any = trainer.train(resume_from_checkpoint=checkpoint)  # type: ignore[call-arg]  # its decorator hides self
+    held_out = AudioCrops(split["test"], extractor.crop_samples)
+    evaluated: Any = trainer.predict(held_out, metric_key_prefix="eval")
     predictions = prediction_rows(
-        split["test"]["file_name"], evaluated.label_ids.tolist(), evaluated.predictions, audio.class_names
+        split["test"]["file_name"], split["test"]["label"], evaluated.predictions, audio.class_names
     )
     metrics = {
         **trained.metrics,
@@ -150,7 +151,7 @@ def build_trainer(
         augmentation = WaveformAugmentation(training.waveform_augmentation, extractor.sampling_rate)
     alpha = None
     if training.class_weights == "balanced":
-        alpha = balanced_class_weights(torch.tensor(split["train"]["label"]), classifier.config.num_labels)
+        alpha = balanced_class_weights(torch.tensor(split["train"]["label"]), len(classifier.config.class_names))
     return FocalLossTrainer(
         model=classifier,
         args=training,

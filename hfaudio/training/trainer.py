@@ -3,8 +3,10 @@
 from typing import Any
 
 import torch
+from torch.utils.data import Dataset
 from transformers import Trainer
 
+from hfaudio.model import SpectrogramCNNForAudioClassification
 from hfaudio.training.arguments import AudioTrainingArguments
 from hfaudio.training.losses import FocalLoss
 from hfaudio.training.sampler import SeededSampler
@@ -16,26 +18,33 @@ class FocalLossTrainer(Trainer):
     """Trains an audio classifier with the loss that its arguments name.
 
     Args:
-        *args: As `Trainer` takes them; `args` is an `AudioTrainingArguments`.
+        model: The classifier.
+        args: The settings, the loss among them.
         alpha: `(num_labels,)`, the weight of each class in the loss, or None.
-        **kwargs: As `Trainer` takes them.
+        **kwargs: Whatever else `Trainer` takes.
 
     Raises:
         TypeError: The arguments are not `AudioTrainingArguments`.
     """
 
-    def __init__(self, *args: Any, alpha: torch.Tensor | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not isinstance(self.args, AudioTrainingArguments):
-            raise TypeError(f"args must be an AudioTrainingArguments, found {type(self.args).__name__}.")
+    def __init__(
+        self,
+        model: SpectrogramCNNForAudioClassification,
+        args: AudioTrainingArguments,
+        *,
+        alpha: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(args, AudioTrainingArguments):
+            raise TypeError(f"args must be an AudioTrainingArguments, found {type(args).__name__}.")
+        super().__init__(model, args, **kwargs)
         self.compute_loss_func = FocalLoss(
-            gamma=self.args.focal_gamma if self.args.loss == "focal" else 0.0,
+            gamma=args.focal_gamma if args.loss == "focal" else 0.0,
             alpha=alpha,
-            label_smoothing=self.args.label_smoothing_factor,
-            multi_label=self.model.config.problem_type == "multi_label_classification",
+            label_smoothing=args.label_smoothing_factor,
+            multi_label=model.config.problem_type == "multi_label_classification",
         )
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SeededSampler:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return SeededSampler(len(dataset), seed)
+    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SeededSampler:
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        return SeededSampler(len(dataset), self.args.seed if self.args.data_seed is None else self.args.data_seed)
