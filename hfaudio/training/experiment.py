@@ -95,9 +95,9 @@ def train_classifier(
     fit_normalization(extractor, split["train"])
     classifier = SpectrogramCNNForAudioClassification(model.build_config(extractor.num_channels, audio.class_names))
     # Convolutions on the CPU and on tensor cores are fastest with the channels last.
-    classifier.to(memory_format=torch.channels_last)
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # a decorator there hides self
     trainer = build_trainer(classifier, extractor, split, training)
-    trained: Any = trainer.train(resume_from_checkpoint=checkpoint)  # type: ignore[call-arg]  # its decorator hides self
+    trained = trainer.train(resume_from_checkpoint=checkpoint)
     held_out = AudioCrops(split["test"], extractor.crop_samples)
     evaluated: Any = trainer.predict(held_out, metric_key_prefix="eval")
     predictions = prediction_rows(

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from torch.utils.data import Dataset
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hfaudio.model import SpectrogramCNNForAudioClassification
 from hfaudio.training.arguments import AudioTrainingArguments
@@ -47,4 +47,19 @@ class FocalLossTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SeededSampler:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-        return SeededSampler(len(dataset), self.args.seed if self.args.data_seed is None else self.args.data_seed)
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        sampler = SeededSampler(len(dataset), seed)
+        self.add_callback(_EpochSetter(sampler))
+        return sampler
+
+
+class _EpochSetter(TrainerCallback):
+    """Tells the sampler the epoch, which accelerate does not when several processes resume within an epoch."""
+
+    def __init__(self, sampler: SeededSampler) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.sampler.set_epoch(int(state.epoch or 0))

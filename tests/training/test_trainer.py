@@ -82,6 +82,15 @@ def test_training_batches_differ_each_epoch_but_not_with_the_workers(make_traine
     assert all(np.array_equal(b["input_features"].numpy(), a[0]) for b, a in zip(reference, epochs[0], strict=True))
 
 
+@pytest.mark.parametrize(("progress", "epoch"), [(0, 0), (1.5, 1), (2.0, 2)])
+def test_the_sampler_knows_the_epoch_of_a_resumed_run(make_trainer, progress: float, epoch: int) -> None:
+    trainer = make_trainer()
+    sampler = trainer.get_train_dataloader().batch_sampler.sampler
+    trainer.state.epoch = progress
+    trainer.callback_handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)
+    assert sampler.epoch == epoch
+
+
 def test_evaluation_is_not_augmented(make_trainer, audio, extractor) -> None:
     trainer = make_trainer(augment=True, per_device_eval_batch_size=50)
     (batch,) = trainer.get_eval_dataloader()
