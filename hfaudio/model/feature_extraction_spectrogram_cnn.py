@@ -198,6 +198,11 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
         batch = torch.zeros(len(clips), int(lengths.max()))
         for row, (samples, _) in zip(batch, clips, strict=True):
             row[: len(samples)] = samples
+        finite = torch.isfinite(batch).all(dim=1)
+        if not finite.all():
+            raise ValueError(
+                f"Recording {int(finite.int().argmin())} must hold finite samples, found NaN or infinity."
+            )
         sound_frames = 1 + torch.tensor([sound_samples for _, sound_samples in clips]) // self.hop_length
         # Half precision would overflow in the power spectrum and lose the quiet bands.
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
@@ -239,7 +244,7 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
             pad_mode="constant",
             return_complex=True,
         )
-        power = torch.view_as_real(spectrum).square().sum(-1)
+        power = spectrum.real.square() + spectrum.imag.square()
         filters = _mel_filters(self.n_fft, self.n_mels, self.f_min, self.f_max, self.sampling_rate)
         features = torch.log(filters @ power + LOG_OFFSET)
         if self.features != "log_mel":
@@ -281,11 +286,7 @@ def _to_mono(recording: Any, index: int) -> Tensor:
     if samples.shape[-1] == 0:
         raise ValueError(f"Recording {index} must have at least one sample, found none.")
     samples = samples.float()
-    if samples.ndim == 2:
-        samples = samples.mean(dim=0)
-    if not torch.isfinite(samples).all():
-        raise ValueError(f"Recording {index} must hold finite samples, found NaN or infinity.")
-    return samples
+    return samples.mean(dim=0) if samples.ndim == 2 else samples
 
 
 def _deltas(features: Tensor, sound_frames: Tensor) -> Tensor:
