@@ -271,7 +271,8 @@ def _to_mono(recording: Any, index: int) -> Tensor:
     """Averages `(samples,)` or `(channels, samples)` to float32 `(samples,)`, or says what is wrong with it."""
     if isinstance(recording, (list, tuple)):
         recording = np.asarray(recording, dtype=np.float32)
-    samples = torch.as_tensor(recording).detach().cpu()
+    # Copied, because torch cannot share a read-only array, such as a memory-mapped recording.
+    samples = recording.detach().cpu() if torch.is_tensor(recording) else torch.tensor(np.asarray(recording))
     if not samples.is_floating_point():
         raise ValueError(
             f"Recording {index} must hold floating-point samples in [-1, 1], found {samples.dtype}; "
