@@ -1,6 +1,8 @@
 """What the scripts share: flags or a YAML file of the same names, help that reads well, and errors for people."""
 
 import argparse
+import json
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,8 @@ USAGE_ERROR = 2
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0":  # one of several processes is enough to say it
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(USAGE_ERROR)
 
 
@@ -123,10 +126,11 @@ class CommandLineParser(HfArgumentParser):
         if not path.is_file():
             self.error(f"expected a YAML file of flags at {path}, found none")
         try:
-            settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
+            # The base loader leaves every value the text that it would be on the command line: `no` stays `no`.
+            settings = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
             self.error(f"expected YAML in {path}, found {error}")
-        if settings is None:
+        if not settings:
             return []
         if not isinstance(settings, dict):
             self.error(f"expected one 'flag: value' a line in {path}, found a {type(settings).__name__}")
@@ -135,7 +139,9 @@ class CommandLineParser(HfArgumentParser):
         for name, value in settings.items():
             if name not in known:
                 self.error(f"expected the names of flags in {path}, found {name!r}")
-            if value is not None:
-                values = value if isinstance(value, list) else [value]
-                flags += [f"--{name}", *map(str, values)]
+            if value:
+                values = (
+                    value if isinstance(value, list) else [json.dumps(value) if isinstance(value, dict) else value]
+                )
+                flags += [f"--{name}", *values]
         return flags

@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     )
     parser = CommandLineParser(
         (DataArguments, FeatureArguments, ModelArguments, AudioTrainingArguments),
-        rarely_used=inherited - OFTEN_USED_TRAINING_FLAGS,
+        rarely_used=(inherited | {"remove_unused_columns"}) - OFTEN_USED_TRAINING_FLAGS,
         prog="train.py",
         description=__doc__,
         epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
     if data.dataset is None:
         parser.set_defaults(**BUILT_IN_DEFAULTS)
         data, features, model, training = parser.parse(argv)
-    with exit_on(DataError, CheckpointError):
+    with exit_on(DataError, CheckpointError, FileExistsError):
         trained = train_classifier(data, features, model, training)
     if training.process_index > 0:
         return
@@ -59,13 +59,13 @@ def main(argv: list[str]) -> None:
     with staged_folder(output_dir) as folder:
         trained.save(folder)
         write_model_card(
-            folder, trained.model, trained.feature_extractor, trained.metrics, card_facts(data, output_dir)
+            folder, trained.model, trained.feature_extractor, trained.metrics, card_facts(data, output_dir, argv)
         )
     remove_checkpoints(output_dir)
     report(trained, output_dir)
 
 
-def card_facts(data: DataArguments, output_dir: Path) -> CardFacts:
+def card_facts(data: DataArguments, output_dir: Path, argv: list[str]) -> CardFacts:
     """What the model card says of this run."""
     if data.eval_folds:
         split_description = f"fold {', '.join(data.eval_folds)}"
@@ -74,13 +74,26 @@ def card_facts(data: DataArguments, output_dir: Path) -> CardFacts:
     else:
         split_description = f"{data.test_size:.0%}, held out at random"
     return CardFacts(
-        model_name=output_dir.name,
-        dataset_name="the built-in synthetic sounds" if data.dataset is None else Path(data.dataset).name,
+        model_name=output_dir.resolve().name,
+        dataset_name="the built-in synthetic sounds" if data.dataset is None else Path(data.dataset).resolve().name,
         split_description=split_description,
-        command=shlex.join(["accelerate", "launch", "scripts/train.py", *sys.argv[1:]]),
+        command=shlex.join(["accelerate", "launch", "scripts/train.py", *without_tokens(argv)]),
         synthetic=data.dataset is None,
         random_split=not data.eval_folds and data.group_column is None,
     )
+
+
+def without_tokens(argv: list[str]) -> list[str]:
+    """The flags less access tokens, which must not stand in a public card."""
+    kept = []
+    flags = iter(argv)
+    for flag in flags:
+        name, equals, _ = flag.partition("=")
+        if not (name.startswith("--") and name.endswith("token")):
+            kept.append(flag)
+        elif not equals:
+            next(flags, None)
+    return kept
 
 
 def report(trained: TrainedClassifier, output_dir: Path) -> None:

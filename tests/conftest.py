@@ -10,7 +10,7 @@ from pathlib import Path
 # The libraries read these when they are imported.
 _CACHE = tempfile.mkdtemp(prefix="hfaudio-tests-")
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
-os.environ.update(HF_HOME=_CACHE, HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
+os.environ.update(HF_HOME=_CACHE, HF_HUB_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
 
 import numpy as np
 import pytest

@@ -27,9 +27,13 @@ def parser() -> CommandLineParser:
 
 def test_flags_win_over_the_file(parser, tmp_path) -> None:
     path = tmp_path / "flags.yaml"
-    path.write_text("rate: 16\nnames: [a, b]\nloud: true\nrare:\n")
-    assert parser.parse([str(path)]) == (Flags(16, ["a", "b"], True),)
+    path.write_text("rate: 16\nnames: [a, 2]\nloud: true\nrare:\n")
+    assert parser.parse([str(path)]) == (Flags(16, ["a", "2"], True),)
     assert parser.parse([str(path), "--rate", "32", "--names", "c"]) == (Flags(32, ["c"], True),)
+    path.write_text("names: []\nrare: no\n")
+    assert parser.parse([str(path)]) == (Flags(rare="no"),)
+    path.write_text("rare: {a: b}\n")
+    assert parser.parse([str(path)]) == (Flags(rare='{"a": "b"}'),)
     assert parser.parse([]) == (Flags(),)
 
 

@@ -47,7 +47,7 @@ def test_imports_run_one_way(path: Path) -> None:
 def test_files_that_ship_import_siblings_only(path: Path) -> None:
     siblings = {sibling.stem for sibling in SHIPPED}
     third_party = {"numpy", "torch", "transformers"}
-    standard = {"collections", "functools", "typing"}
+    standard = {"collections", "functools", "math", "typing"}
     for level, module in imported_modules(path):
         if level:
             assert level == 1

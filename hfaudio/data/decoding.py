@@ -1,14 +1,18 @@
 """Reading one recording: any rate, any channel count, to mono at the rate that is asked for."""
 
+import math
 import os
 from functools import lru_cache
 
 import numpy as np
+import scipy.signal
 import soundfile
 import torch
 from torchaudio.transforms import Resample
 
 __all__ = ["UnreadableAudioError", "decode_audio", "resample"]
+
+LARGEST_FILTER_BANK = 4_000_000  # taps; 44100 Hz to 16000 Hz needs about 70,000
 
 
 class UnreadableAudioError(ValueError):
@@ -34,6 +38,8 @@ def decode_audio(path: str | os.PathLike[str], sampling_rate: int) -> np.ndarray
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise UnreadableAudioError(f"not readable as audio ({error.error_string})") from error
+    except (TypeError, ValueError, MemoryError) as error:  # headerless files, unknown lengths
+        raise UnreadableAudioError(f"not readable as audio ({error})") from error
     if len(samples) == 0:
         raise UnreadableAudioError("holds no samples")
     if not np.isfinite(samples).all():
@@ -44,7 +50,9 @@ def decode_audio(path: str | os.PathLike[str], sampling_rate: int) -> np.ndarray
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     """Resamples `(samples,)` with torchaudio's windowed sinc, the one that the stock transformers pipeline uses.
 
-    With another resampler the same file would score differently here and there.
+    With another resampler the same file would score differently here and there. The filter bank of that method grows
+    with both rates over their greatest common divisor; for odd rates, such as 44101 Hz, scipy's Fourier method takes
+    its place.
 
     Args:
         samples: A mono waveform.
@@ -53,6 +61,10 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     """
     if from_rate == to_rate:
         return samples
+    divisor = math.gcd(from_rate, to_rate)
+    if from_rate * to_rate // divisor**2 > LARGEST_FILTER_BANK:
+        length = math.ceil(len(samples) * to_rate / from_rate)
+        return scipy.signal.resample(samples, length).astype(np.float32)
     return _resampler(from_rate, to_rate)(torch.from_numpy(samples)).numpy()
 
 

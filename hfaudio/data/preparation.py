@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 CACHE_VERSION = 1  # raise it whenever the same file would be decoded to other samples
 NAMED_AT_MOST = 20  # files in the warning; left_out.csv has them all
+ROWS_HELD = 16  # decoded recordings that each process holds before they go to the disk
 FILES_PER_PROCESS = 32  # starting a process costs more than decoding fewer files
 
 
@@ -91,7 +92,7 @@ def prepare_recordings(
 ) -> PreparedAudio:
     """Decodes and resamples recordings into the `datasets` cache, in parallel, with a progress bar.
 
-    The cache is keyed by every file's path, size and time of change and by the settings, so that a changed file or
+    The cache is keyed by every file's path, size and times of change and by the settings, so that a changed file or
     setting never meets old samples.
 
     Args:
@@ -124,6 +125,7 @@ def prepare_recordings(
         gen_kwargs={"recordings": [asdict(recording) for recording in recordings], "sampling_rate": sampling_rate},
         num_proc=max(1, min(processes, len(recordings) // FILES_PER_PROCESS)),
         fingerprint=_fingerprint(recordings, sampling_rate),
+        writer_batch_size=ROWS_HELD,
     )
     reasons = decoded.with_format("arrow")[:]["unreadable"].to_pylist()
     left_out = tuple(
@@ -135,6 +137,7 @@ def prepare_recordings(
     _check_classes_remain(decoded, readable, class_names, left_out)
     if left_out:
         named = ", ".join(f"{recording.file_name} ({recording.reason})" for recording in left_out[:NAMED_AT_MOST])
+        named += ", and more" if len(left_out) > NAMED_AT_MOST else ""
         logger.warning("Left out %d of %d recordings: %s", len(left_out), len(recordings), named)
     dataset = decoded.select(readable).remove_columns("unreadable")
     return PreparedAudio(dataset, left_out, sampling_rate)
@@ -146,12 +149,11 @@ def _decode_rows(recordings: list[dict[str, str | None]], sampling_rate: int) ->
     torch.set_num_threads(1)
     try:
         for recording in recordings:
-            path = recording.pop("path")
-            assert path is not None
+            row = {name: value for name, value in recording.items() if name != "path"}
             try:
-                yield {**recording, "waveform": decode_audio(path, sampling_rate), "unreadable": None}
+                yield {**row, "waveform": decode_audio(recording["path"] or "", sampling_rate), "unreadable": None}
             except UnreadableAudioError as error:
-                yield {**recording, "waveform": [], "unreadable": str(error)}
+                yield {**row, "waveform": [], "unreadable": str(error)}
     finally:
         torch.set_num_threads(threads)
 
@@ -161,6 +163,7 @@ def _fingerprint(recordings: Sequence[Recording], sampling_rate: int) -> str:
     for recording in recordings:
         status = os.stat(recording.path)
         fields = (os.path.abspath(recording.path), *asdict(recording).values(), status.st_size, status.st_mtime_ns)
+        fields += (status.st_ctime_ns,)  # changes with the permission to read, too
         digest.update("\0".join(map(str, fields)).encode())
     return digest.hexdigest()[:32]
 

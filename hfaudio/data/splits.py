@@ -1,10 +1,11 @@
 """Dividing recordings into training and evaluation."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import datasets
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import StratifiedGroupKFold
 
 from hfaudio.data.errors import DataError
 
@@ -38,7 +39,7 @@ def split_by_groups(dataset: datasets.Dataset, test_size: float, seed: int) -> d
 
     Args:
         dataset: What `load_audio_dataset` prepared, with its groups known.
-        test_size: The share to hold out, in (0, 0.5]; one part in `round(1 / test_size)` is taken.
+        test_size: The share to hold out, in (0, 0.5], met to the nearest fraction with a denominator up to ten.
         seed: Of the shuffling.
 
     Returns:
@@ -48,19 +49,20 @@ def split_by_groups(dataset: datasets.Dataset, test_size: float, seed: int) -> d
         DataError: There are too few groups, or a class is missing from what is left to train on.
     """
     labels, groups = np.array(dataset["label"]), np.array(dataset["group"])
-    parts = round(1 / test_size)
-    if len(set(groups)) < parts:
+    share = max(Fraction(test_size).limit_denominator(10), Fraction(1, 10))
+    parts = share.denominator
+    if min(len(set(groups)), np.bincount(labels).max()) < parts:
         raise DataError(
-            f"Expected at least {parts} groups to hold out one part in {parts}, found {len(set(groups))}; "
-            "raise --test_size or choose another --group_column."
+            f"Expected at least {parts} groups, and {parts} recordings of some class, to hold out {share} of them, "
+            f"found {len(set(groups))} groups of {len(labels)} recordings; change --test_size or --group_column."
         )
     folds = StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(labels, labels, groups)
-    train, test = next(iter(folds))
-    return _divide(dataset, train, test)
+    test = np.sort(np.concatenate([held_out for _, held_out in folds][: share.numerator]))
+    return _divide(dataset, np.setdiff1d(np.arange(len(labels)), test), test)
 
 
 def split_randomly(dataset: datasets.Dataset, test_size: float, seed: int) -> datasets.DatasetDict:
-    """Holds out recordings at random, with the classes in proportion.
+    """Holds out recordings at random, with the classes in proportion and at least one of each.
 
     Recordings cut from the same source may then stand on both sides and flatter the score: where the sources are
     known, take `split_by_groups`.
@@ -74,7 +76,7 @@ def split_randomly(dataset: datasets.Dataset, test_size: float, seed: int) -> da
         The parts `train` and `test`.
 
     Raises:
-        DataError: A class has a single recording, or there are too few recordings to hold out one of each class.
+        DataError: A class has a single recording.
     """
     labels = np.array(dataset["label"])
     names = dataset.features["label"].names
@@ -85,14 +87,13 @@ def split_randomly(dataset: datasets.Dataset, test_size: float, seed: int) -> da
             f"Expected at least two recordings of every class, one to train and one to evaluate on, "
             f"found one of {', '.join(single)}; add recordings or remove the class."
         )
-    held_out = max(round(test_size * len(labels)), len(names))
-    if len(labels) - held_out < len(names):
-        raise DataError(
-            f"Expected enough recordings to hold out {test_size:.0%} and train on every class, "
-            f"found {len(labels)} of {len(names)} classes; add recordings or lower --test_size."
-        )
-    train, test = train_test_split(np.arange(len(labels)), test_size=held_out, random_state=seed, stratify=labels)
-    return _divide(dataset, np.sort(train), np.sort(test))
+    rng = np.random.default_rng(seed)
+    held_out = [
+        rng.permutation(np.flatnonzero(labels == label))[: max(1, round(test_size * count))]
+        for label, count in enumerate(counts)
+    ]
+    test = np.sort(np.concatenate(held_out))
+    return _divide(dataset, np.setdiff1d(np.arange(len(labels)), test), test)
 
 
 def _divide(dataset: datasets.Dataset, train: np.ndarray, test: np.ndarray) -> datasets.DatasetDict:

@@ -1,5 +1,6 @@
 """Waveforms to log-mel, MFCC or MFCC-with-deltas features."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -8,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import BatchFeature, SequenceFeatureExtractor
-from transformers.audio_utils import mel_filter_bank
 from transformers.utils import logging
 
 from .configuration_spectrogram_cnn import check_integer
@@ -174,7 +174,8 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
 
         Args:
             waveforms: One recording, `(samples,)` or `(channels, samples)`, or a batch: a list of recordings or an
-                array `(batch, channels, samples)`. numpy, torch or lists of numbers, floating-point in [-1, 1].
+                array `(batch, channels, samples)`. numpy, torch or lists of numbers, floating-point in [-1, 1]. An
+                array of two dimensions is one recording of several channels, never a batch.
             sampling_rate: Of the waveforms, in Hz. Give it: it is compared with the extractor's own.
             return_tensors: `pt` (as without it) or `np`.
 
@@ -272,7 +273,7 @@ def _to_mono(recording: Any, index: int) -> Tensor:
     if isinstance(recording, (list, tuple)):
         recording = np.asarray(recording, dtype=np.float32)
     # Copied, because torch cannot share a read-only array, such as a memory-mapped recording.
-    samples = recording.detach().cpu() if torch.is_tensor(recording) else torch.tensor(np.asarray(recording))
+    samples = recording.detach().cpu() if torch.is_tensor(recording) else torch.tensor(np.ascontiguousarray(recording))
     if not samples.is_floating_point():
         raise ValueError(
             f"Recording {index} must hold floating-point samples in [-1, 1], found {samples.dtype}; "
@@ -313,15 +314,16 @@ def _hann_window(win_length: int) -> Tensor:
 @lru_cache
 def _mel_filters(n_fft: int, n_mels: int, f_min: float, f_max: float | None, sampling_rate: int) -> Tensor:
     """Triangular filters of unit height on the HTK mel scale, `(n_mels, n_fft // 2 + 1)`."""
-    filters = mel_filter_bank(
-        num_frequency_bins=n_fft // 2 + 1,
-        num_mel_filters=n_mels,
-        min_frequency=f_min,
-        max_frequency=sampling_rate / 2 if f_max is None else f_max,
-        sampling_rate=sampling_rate,
-        mel_scale="htk",
-    )
-    return torch.tensor(filters.T, dtype=torch.float32).contiguous()
+    # In single precision throughout, as torchaudio.functional.melscale_fbanks has it: with many bands and a short
+    # transform, exact filters give other values than its own.
+    highest = sampling_rate / 2 if f_max is None else f_max
+    lowest_mel, highest_mel = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (f_min, highest))
+    edges = 700.0 * (10.0 ** (torch.linspace(lowest_mel, highest_mel, n_mels + 2) / 2595.0) - 1.0)
+    bins = torch.linspace(0, sampling_rate // 2, n_fft // 2 + 1)
+    distances = edges[:, None] - bins
+    widths = edges.diff()[:, None]
+    rising, falling = -distances[:-2] / widths[:-1], distances[2:] / widths[1:]
+    return torch.minimum(rising, falling).clamp(min=0.0)
 
 
 @lru_cache

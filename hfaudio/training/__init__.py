@@ -2,16 +2,16 @@
 
 from hfaudio.training.arguments import (
     AudioTrainingArguments,
-    CheckpointError,
     DataArguments,
     FeatureArguments,
     ModelArguments,
 )
 from hfaudio.training.augmentation import WaveformAugmentation
+from hfaudio.training.checkpoints import CheckpointError, remove_checkpoints
 from hfaudio.training.experiment import TrainedClassifier, train_classifier
 from hfaudio.training.losses import FocalLoss, balanced_class_weights, focal_loss
 from hfaudio.training.normalization import fit_normalization
-from hfaudio.training.output_folder import remove_checkpoints, staged_folder
+from hfaudio.training.output_folder import staged_folder
 from hfaudio.training.sampler import SeededSampler
 from hfaudio.training.specaugment import SpecAugmentCollator
 from hfaudio.training.trainer import FocalLossTrainer

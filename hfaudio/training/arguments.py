@@ -1,22 +1,52 @@
 """The flags of training, as dataclasses that `HfArgumentParser` reads."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 from transformers.trainer_utils import get_last_checkpoint
 
 from hfaudio.data import available_cores
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor
 from hfaudio.training.augmentation import WAVEFORM_AUGMENTATIONS
+from hfaudio.training.checkpoints import CheckpointError
 
-__all__ = ["AudioTrainingArguments", "CheckpointError", "DataArguments", "FeatureArguments", "ModelArguments"]
+__all__ = ["AudioTrainingArguments", "DataArguments", "FeatureArguments", "ModelArguments"]
 
 LOSSES = ("focal", "cross_entropy")
 CLASS_WEIGHTS = ("none", "balanced")
 LAST_CHECKPOINT = "last"
+
+ABOVE_ZERO = (
+    "num_train_epochs",
+    "learning_rate",
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+)
+AT_LEAST_ZERO = (
+    "focal_gamma",
+    "freq_mask",
+    "time_mask",
+    "num_freq_masks",
+    "num_time_masks",
+    "seed",
+    "dataloader_num_workers",
+    "weight_decay",
+)
+FIXED: dict[str, tuple[bool, str]] = {
+    "remove_unused_columns": (False, "the collator reads the waveforms"),
+    "load_best_model_at_end": (False, "an epoch chosen on the held-out part would flatter the score"),
+    "prediction_loss_only": (False, "the predictions are written out"),
+    "batch_eval_metrics": (False, "the metrics are of all recordings together"),
+    "eval_do_concat_batches": (True, "the metrics are of all recordings together"),
+    "gradient_checkpointing": (False, "the model is too small to gain by it"),
+}
+"""Flags of `TrainingArguments` that cannot be changed here, and why."""
 
 
 @dataclass
@@ -42,7 +72,7 @@ class DataArguments:
         default_factory=list, metadata={"help": "Folds to evaluate on; the others are trained on."}
     )
     test_size: float = field(
-        default=0.2, metadata={"help": "Share to hold out at random where no --eval_folds are given."}
+        default=0.2, metadata={"help": "Share to hold out at random; not used with --eval_folds."}
     )
     preparation_processes: int | None = field(
         default=None, metadata={"help": "Processes that decode the recordings [one for each core]."}
@@ -97,6 +127,8 @@ class FeatureArguments:
     )
 
     def __post_init__(self) -> None:
+        if self.n_mfcc is not None and self.features == "log_mel":
+            raise ValueError("--n_mfcc needs --features mfcc or mfcc_delta, found log_mel.")
         self.build_extractor()
 
     def build_extractor(self) -> SpectrogramCNNFeatureExtractor:
@@ -148,10 +180,6 @@ class ModelArguments:
         )
 
 
-class CheckpointError(ValueError):
-    """The checkpoints in the output folder are not what the run needs: one sentence says what to do."""
-
-
 @dataclass
 class AudioTrainingArguments(TrainingArguments):
     """`TrainingArguments` with defaults for short audio, and the loss and augmentation flags."""
@@ -159,7 +187,7 @@ class AudioTrainingArguments(TrainingArguments):
     _argument_group_name = "training"
 
     loss: str = field(default="focal", metadata={"help": "The loss.", "choices": list(LOSSES)})
-    focal_gamma: float = field(default=1.0, metadata={"help": "How much the focal loss holds back easy examples."})
+    focal_gamma: float = field(default=1.0, metadata={"help": "How much --loss focal holds back easy examples."})
     class_weights: str = field(
         default="none", metadata={"help": "Weight of each class in the loss.", "choices": list(CLASS_WEIGHTS)}
     )
@@ -208,22 +236,29 @@ class AudioTrainingArguments(TrainingArguments):
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"--{name} must be one of {', '.join(choices)}, found {getattr(self, name)!r}.")
-        for name in ("focal_gamma", "freq_mask", "time_mask", "num_freq_masks", "num_time_masks"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"--{name} must be at least 0, found {getattr(self, name)}.")
-        for name in ("num_train_epochs", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"--{name} must be above 0, found {getattr(self, name)}.")
-        for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} must be at least 1, found {getattr(self, name)}.")
+        for name in AT_LEAST_ZERO:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"--{name} must be a number of at least 0, found {getattr(self, name)}.")
+        for name in ABOVE_ZERO:
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"--{name} must be a number above 0, found {getattr(self, name)}.")
         if self.cpu_threads is not None and self.cpu_threads < 1:
             raise ValueError(f"--cpu_threads must be at least 1, found {self.cpu_threads}.")
+        if self.max_steps == 0 or self.max_steps < -1:
+            raise ValueError(f"--max_steps must be above 0, or -1 to train whole epochs, found {self.max_steps}.")
         if not 0.0 <= self.label_smoothing_factor < 1.0:
             raise ValueError(f"--label_smoothing_factor must be in [0, 1), found {self.label_smoothing_factor}.")
-        if self.remove_unused_columns:
-            raise ValueError("--remove_unused_columns must stay off: the collator reads the waveforms.")
+        for name, (only, reason) in FIXED.items():
+            if bool(getattr(self, name)) != only:
+                raise ValueError(f"--{name} must be {only}, found {getattr(self, name)}: {reason}.")
+        if self.save_strategy == "best":
+            raise ValueError("--save_strategy must be no, steps or epoch, found best: no epoch is chosen.")
+        if os.path.exists(self.output_dir) and not os.path.isdir(self.output_dir):
+            raise ValueError(f"--output_dir must be a folder or a free name, found the file {self.output_dir}.")
         super().__post_init__()
+        missing = set(self.report_to) - set(get_available_reporting_integrations())
+        if missing:
+            raise ValueError(f"--report_to {', '.join(sorted(missing))} needs a package that is not installed.")
         self.dataloader_pin_memory = self.dataloader_pin_memory and self.device.type == "cuda"
 
     def use_cpu_threads(self) -> None:
@@ -244,7 +279,7 @@ class AudioTrainingArguments(TrainingArguments):
                     "--resume_from_checkpoint to continue it, or choose another --output_dir."
                 )
             return None
-        if self.resume_from_checkpoint == LAST_CHECKPOINT:
+        if self.resume_from_checkpoint in (LAST_CHECKPOINT, "true", "True"):
             if last is None:
                 raise CheckpointError(
                     f"Expected a checkpoint to resume from in {self.output_dir}, found none; start without "

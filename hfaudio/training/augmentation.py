@@ -16,7 +16,7 @@ class WaveformAugmentation:
     """A chain of audiomentations transforms that draws from a seed.
 
     `light` changes level, polarity and place (a roll) and adds quiet noise. `strong` adds changes of speed and pitch
-    and filters; it costs some twenty times as much.
+    and filters, which costs more than ten times as much (`benchmarks/throughput.py`).
 
     Args:
         strength: `light` or `strong`.
@@ -40,7 +40,10 @@ class WaveformAugmentation:
             transforms += [
                 audiomentations.TimeStretch(min_rate=0.8, max_rate=1.25, leave_length_unchanged=True, p=0.3),
                 audiomentations.PitchShift(min_semitones=-3.0, max_semitones=3.0, p=0.3),
-                audiomentations.SevenBandParametricEQ(min_gain_db=-6.0, max_gain_db=6.0, p=0.3),
+                audiomentations.HighPassFilter(min_cutoff_freq=20.0, max_cutoff_freq=400.0, p=0.2),
+                audiomentations.LowPassFilter(
+                    min_cutoff_freq=0.1 * sampling_rate, max_cutoff_freq=0.45 * sampling_rate, p=0.2
+                ),
             ]
         self._chain = audiomentations.Compose(transforms)
 

@@ -27,6 +27,7 @@ from hfaudio.evaluation import compute_metrics, prediction_rows
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 from hfaudio.training.arguments import AudioTrainingArguments, DataArguments, FeatureArguments, ModelArguments
 from hfaudio.training.augmentation import WaveformAugmentation
+from hfaudio.training.checkpoints import RunSettingsWriter, check_same_run
 from hfaudio.training.losses import balanced_class_weights
 from hfaudio.training.normalization import fit_normalization
 from hfaudio.training.specaugment import SpecAugmentCollator
@@ -97,6 +98,11 @@ def train_classifier(
     # Convolutions on the CPU and on tensor cores are fastest with the channels last.
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # a decorator there hides self
     trainer = build_trainer(classifier, extractor, split, training)
+    settings = {name: repr(value) for part in (data, features, model) for name, value in vars(part).items()}
+    settings.update({name: repr(getattr(training, name)) for name in ("seed", "data_seed", "loss", "focal_gamma")})
+    if checkpoint is not None:
+        check_same_run(checkpoint, settings)
+    trainer.add_callback(RunSettingsWriter(settings))
     trained = trainer.train(resume_from_checkpoint=checkpoint)
     held_out = AudioCrops(split["test"], extractor.crop_samples)
     evaluated: Any = trainer.predict(held_out, metric_key_prefix="eval")
@@ -110,7 +116,9 @@ def train_classifier(
         "eval_recordings": len(split["test"]),
         "left_out_recordings": len(audio.left_out),
         "parameters": classifier.num_parameters(),
+        "processes": training.world_size,
     }
+    del metrics["total_flos"]  # transformers' estimate, made for language models
     return TrainedClassifier(classifier, extractor, split, audio.left_out, metrics, predictions)
 
 

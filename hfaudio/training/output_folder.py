@@ -1,15 +1,12 @@
 """Writing a folder beside its place and moving it there when it is complete."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-
-__all__ = ["remove_checkpoints", "staged_folder"]
+__all__ = ["staged_folder"]
 
 
 @contextmanager
@@ -23,15 +20,9 @@ def staged_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as staging:
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as staging:
         yield Path(staging)
         for source in sorted(path for path in Path(staging).rglob("*") if path.is_file()):
             destination = folder / source.relative_to(staging)
             destination.parent.mkdir(parents=True, exist_ok=True)
             os.replace(source, destination)
-
-
-def remove_checkpoints(folder: str | os.PathLike[str]) -> None:
-    """Removes the checkpoints of a finished run from its output folder: they serve to resume, and hold pickles."""
-    for checkpoint in Path(folder).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        shutil.rmtree(checkpoint)

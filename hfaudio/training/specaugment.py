@@ -11,23 +11,22 @@ from hfaudio.model import SpectrogramCNNFeatureExtractor
 
 __all__ = ["SpecAugmentCollator", "apply_masks", "draw_masks"]
 
+MASK_STREAM = 1
 
-def draw_masks(
-    rng: np.random.Generator, batch_size: int, length: int, max_width: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
+
+def draw_masks(rng: np.random.Generator, length: int, max_width: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Draws masks along one axis, as SpecAugment does (Park et al. 2019, arXiv:1904.08779, section 2).
 
     Args:
         rng: Where the numbers come from.
-        batch_size: Number of examples.
         length: Of the axis, in bands or frames.
         max_width: Widest mask; widths are uniform from 0 to this, both included.
-        count: Masks for each example.
+        count: Number of masks.
 
     Returns:
-        `starts` and `widths`, each `(batch_size, count)`; every mask lies within the axis.
+        `starts` and `widths`, each `(count,)`; every mask lies within the axis.
     """
-    widths = rng.integers(0, min(max_width, length) + 1, size=(batch_size, count))
+    widths = rng.integers(0, min(max_width, length) + 1, size=count)
     starts = rng.integers(0, length - widths + 1)
     return starts, widths
 
@@ -101,13 +100,15 @@ class SpecAugmentCollator:
         batch = dict(extractor(waveforms, sampling_rate=extractor.sampling_rate))
         batch["labels"] = torch.tensor([example["labels"] for example in examples])
         if all("seed" in example for example in examples):
-            rng = np.random.default_rng([example["seed"] for example in examples])
-            batch["input_features"] = self._mask(batch["input_features"], rng)
+            batch["input_features"] = self._mask(batch["input_features"], [example["seed"] for example in examples])
         return batch
 
-    def _mask(self, features: Tensor, rng: np.random.Generator) -> Tensor:
+    def _mask(self, features: Tensor, seeds: Sequence[int]) -> Tensor:
+        # The crop was drawn from the seed alone; the masks must not repeat its numbers.
+        generators = [np.random.default_rng([seed, MASK_STREAM]) for seed in seeds]
         axes = ((2, self.freq_mask, self.num_freq_masks), (3, self.time_mask, self.num_time_masks))
         for dim, max_width, count in axes:
-            starts, widths = draw_masks(rng, len(features), features.shape[dim], max_width, count)
+            drawn = [draw_masks(rng, features.shape[dim], max_width, count) for rng in generators]
+            starts, widths = map(np.stack, zip(*drawn, strict=True))
             features = apply_masks(features, starts, widths, dim)
         return features

@@ -60,3 +60,29 @@ def test_what_cannot_be_learned_from_is_named(tmp_path, write, reason: str) -> N
     with pytest.raises(UnreadableAudioError) as error:
         decode_audio(path, 16_000)
     assert str(error.value) == reason
+
+
+def test_odd_rates_are_resampled_too(write_tone) -> None:
+    for rate in (44_101, 11_127):
+        samples = decode_audio(write_tone("a.wav", frequency=440, rate=rate, seconds=1.0), 16_000)
+        assert abs(len(samples) - 16_000) <= 1
+        assert samples.dtype == np.float32
+        time = np.arange(len(samples)) / 16_000
+        assert np.abs(samples - 0.5 * np.sin(2 * np.pi * 440 * time) * np.exp(-3 * time))[400:-400].max() < 5e-3
+
+
+def test_a_flac_stream_that_does_not_tell_its_length_is_named(write_tone) -> None:
+    path = write_tone("a.flac", seconds=1.0)
+    content = bytearray(path.read_bytes())
+    # The low 36 bits of the eight bytes at 18 in the header are the number of samples; piped encoders leave it at 0.
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableAudioError, match="not readable as audio"):
+        decode_audio(path, 16_000)
+
+
+def test_a_headerless_file_is_named(tmp_path) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes(100))
+    with pytest.raises(UnreadableAudioError, match="not readable as audio"):
+        decode_audio(tmp_path / "a.raw", 16_000)

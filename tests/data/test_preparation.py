@@ -73,3 +73,14 @@ def test_one_class_is_not_enough(write_tone, tmp_path) -> None:
     write_tone("s/only/a.wav")
     with pytest.raises(DataError, match="Expected recordings of at least two classes, found only only; add another"):
         load_audio_dataset(tmp_path / "s")
+
+
+def test_a_file_that_has_become_readable_is_read(two_classes) -> None:
+    path = two_classes / "low" / "2.wav"
+    content, status = path.read_bytes(), os.stat(path)
+    path.write_bytes(bytes(len(content)))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert len(load_audio_dataset(two_classes).left_out) == 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # as a change of permissions leaves it
+    assert load_audio_dataset(two_classes).left_out == ()

@@ -30,7 +30,7 @@ def test_metadata_names_files_labels_folds_and_groups(write_tone, tmp_path, file
     write_tone("s/audio/a.wav")
     write_tone("s/b.wav")
     # A byte order mark and spaces, as spreadsheets leave them.
-    write_metadata(tmp_path / "s", f"\ufeff{file_column},kind,fold,who\naudio/a.wav, dog ,1,x\nb.wav,cat,2,y\n")
+    write_metadata(tmp_path / "s", f"\ufeff{file_column}, kind,fold,who\n audio/a.wav, dog ,1,x\nb.wav,cat,2,y\n")
     first, second = list_recordings(tmp_path / "s", "kind", "fold", "who")
     assert (first.file_name, first.label, first.fold, first.group) == ("audio/a.wav", "dog", "1", "x")
     assert (second.file_name, second.label, second.fold, second.group) == ("b.wav", "cat", "2", "y")
@@ -67,6 +67,19 @@ def test_metadata_wins_over_sub_folders(two_classes) -> None:
             {},
             "found 1 of 2 missing, the first gone.wav (line 3); add the file",
         ),
+        ("file_name,label\na.wav,x\na.wav,y\n", {}, "Expected every file once in {csv}, found a.wav again in line 3;"),
+        (
+            "file_name,label,f\na.wav,x,\n",
+            {"fold_column": "f"},
+            "Expected a fold in column 'f' of {csv}, found none in",
+        ),
+        (
+            "file_name,label,g\na.wav,x,\n",
+            {"group_column": "g"},
+            "Expected a group in column 'g' of {csv}, found none",
+        ),
+        ("file_name,label\n,x\n", {}, "Expected a file name in column 'file_name' of {csv}, found none in line 2"),
+        ("file_name,label\n\na.wav,x\n" + "b" * 300 + ".wav,y\n", {}, "bbb.wav (line 4)"),
         ("file_name,label\n", {}, "Expected recordings in {csv}, found no rows;"),
         ("", {}, "Expected a column 'file_name' in {csv}, found no columns;"),
     ],
@@ -87,7 +100,7 @@ def test_a_missing_or_empty_folder_is_named(tmp_path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="found a file"):
         list_recordings(tmp_path / "file")
-    (tmp_path / "empty" / "class").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"Expected a metadata.csv or one sub-folder .* found neither; .*\.flac"):
         list_recordings(tmp_path / "empty")
 
@@ -101,3 +114,22 @@ def test_a_metadata_file_that_is_no_text_is_named(two_classes) -> None:
     (two_classes / "metadata.csv").write_bytes("file_name,label\nä.wav,x\n".encode("utf-16"))
     with pytest.raises(DataError, match=r"Expected comma-separated UTF-8 text in .*metadata.csv, found .*; save it"):
         list_recordings(two_classes)
+
+
+def test_recordings_that_only_other_decoders_read_are_listed(write_tone, tmp_path) -> None:
+    write_tone("s/dog/a.wav")
+    (tmp_path / "s" / "dog" / "b.m4a").touch()
+    assert [r.file_name for r in list_recordings(tmp_path / "s")] == ["dog/a.wav", "dog/b.m4a"]
+
+
+def test_a_class_without_recordings_or_folders_of_a_split_are_named(write_tone, tmp_path) -> None:
+    write_tone("s/dog/a.wav")
+    (tmp_path / "s" / "cat").mkdir()
+    with pytest.raises(
+        DataError, match="Expected recordings in every sub-folder of .*, found none in cat; audio files"
+    ):
+        list_recordings(tmp_path / "s")
+    write_tone("t/train/dog/a.wav")
+    write_tone("t/test/dog/b.wav")
+    with pytest.raises(DataError, match="found the parts of a split: test, train; write a metadata.csv with a fold"):
+        list_recordings(tmp_path / "t")

@@ -55,8 +55,10 @@ def test_a_random_split_keeps_the_proportions_and_follows_its_seed() -> None:
     assert names(split, "test") != names(split_randomly(dataset, 0.2, seed=1), "test")
 
 
-def test_a_random_split_holds_out_one_of_each_class_at_least() -> None:
-    assert sorted(split_randomly(rows("aabbccdd"), 0.1, seed=0)["test"]["label"]) == [0, 1, 2, 3]
+@pytest.mark.parametrize("labels", ["aabbccdd", "a" * 100 + "bbccdd"])
+def test_a_random_split_holds_out_one_of_each_class_at_least(labels: str) -> None:
+    split = split_randomly(rows(labels), 0.1, seed=0)
+    assert set(split["test"]["label"]) == set(split["train"]["label"]) == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize(
@@ -84,6 +86,13 @@ def test_no_group_stands_on_both_sides(seed: int) -> None:
     assert set(split["test"]["label"]) == {0, 1}
 
 
-def test_too_few_groups_are_named() -> None:
-    with pytest.raises(DataError, match="Expected at least 5 groups to hold out one part in 5, found 2;"):
-        split_by_groups(rows("abab", groups="xxyy"), 0.2, seed=0)
+def test_the_share_of_groups_is_met() -> None:
+    dataset = rows("ab" * 50, groups="".join(chr(65 + i // 2) for i in range(100)))
+    assert len(split_by_groups(dataset, 0.4, seed=0)["test"]) == 40
+    assert len(split_by_groups(dataset, 0.3, seed=0)["test"]) == 30
+
+
+@pytest.mark.parametrize("dataset", [rows("abab", groups="xxyy"), rows("aaaabbbb", groups="stuvwxyz")])
+def test_too_few_groups_are_named(dataset: datasets.Dataset) -> None:
+    with pytest.raises(DataError, match="Expected at least 5 groups, and 5 recordings of some class, to hold out 1/5"):
+        split_by_groups(dataset, 0.2, seed=0)

@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[2]
 TINY = ["--hidden_sizes", "4", "8", "--depths", "1", "1", "--n_mels", "16", "--crop_seconds", "0.5", "--use_cpu"]
 TINY += ["--cpu_threads", "1"]
 
+ACCELERATE = ("accelerate.commands.launch", "--cpu")
+
 Train = Callable[..., None]
 
 
@@ -32,10 +34,10 @@ def train() -> Train:
 
 @pytest.fixture(scope="session")
 def launch() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `accelerate launch` with a tiny model and the given flags."""
+    """Runs `accelerate launch`, or another launcher, with a tiny model and the given flags."""
 
-    def run(*flags: object, launcher: tuple[str, ...] = ("--cpu",)) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "accelerate.commands.launch", *launcher, str(ROOT / "scripts" / "train.py")]
+    def run(*flags: object, module: tuple[str, ...] = ACCELERATE) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", *module, str(ROOT / "scripts" / "train.py")]
         return subprocess.run([*command, *TINY, *map(str, flags)], capture_output=True, text=True, cwd=ROOT)
 
     return run

@@ -29,7 +29,14 @@ def test_a_run_ends_with_metrics_the_model_and_one_prediction(launch, synthetic_
     files = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert {"README.md", "split.csv", "left_out.csv", "predictions.csv"} <= files
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.name.startswith((".", "check"))) == []
+
+
+def test_tokens_do_not_reach_the_card(train, synthetic_folder, tmp_path) -> None:
+    train("--hub_token", "hf_secret", "--dataset", synthetic_folder, "--max_steps", 1, "--output_dir", tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "hf_secret" not in card
+    assert f"--dataset {synthetic_folder} --max_steps 1" in card
 
 
 def test_the_same_seed_gives_the_same_weights_byte_for_byte(train, synthetic_folder, tmp_path) -> None:
@@ -62,17 +69,29 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     with pytest.raises(SystemExit) as ending:
         train(*flags, "--output_dir", tmp_path / "resumed")
     assert ending.value.code == 2
+    with pytest.raises(SystemExit) as ending:  # another fold might have been trained on
+        train(*flags, "--eval_folds", 3, "--output_dir", tmp_path / "resumed", "--resume_from_checkpoint")
+    assert ending.value.code == 2
     train(*flags, "--output_dir", tmp_path / "resumed", "--resume_from_checkpoint")
     assert weights_of(tmp_path / "resumed") == weights_of(tmp_path / "whole")
     assert not list((tmp_path / "resumed").glob("checkpoint-*"))
 
 
-def test_two_processes_train_one_model(launch, synthetic_folder, tmp_path) -> None:
+# accelerate starts one process where it is told --cpu, whatever --num_processes says; torchrun starts two.
+@pytest.mark.parametrize(
+    ("launcher", "processes"),
+    [
+        (("accelerate.commands.launch", "--cpu", "--num_processes", "2"), 1),
+        (("torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"), 2),
+    ],
+)
+def test_several_processes_train_one_model(launch, synthetic_folder, tmp_path, launcher, processes) -> None:
     flags = ("--dataset", synthetic_folder, *FOLD_2, "--num_train_epochs", 1, "--per_device_train_batch_size", 8)
-    done = launch(*flags, "--output_dir", tmp_path, launcher=("--cpu", "--num_processes", "2"))
+    done = launch(*flags, "--output_dir", tmp_path, module=launcher)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("accuracy ") == 1
     results = json.loads((tmp_path / "all_results.json").read_text())
+    assert results["processes"] == processes
     assert results["eval_recordings"] == 10
     assert len((tmp_path / "eval" / "predictions.csv").read_text().splitlines()) == 11
 
@@ -88,8 +107,11 @@ def test_bf16_trains_close_to_single_precision(train, synthetic_folder, tmp_path
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="fp16 needs a GPU")
 def test_fp16_trains_on_a_gpu(launch, synthetic_folder, tmp_path) -> None:
-    done = launch("--dataset", synthetic_folder, "--fp16", "--output_dir", tmp_path, launcher=())
+    flags = ("--dataset", synthetic_folder, "--use_cpu", "false", "--max_steps", 5)
+    done = launch(*flags, "--fp16", "--output_dir", tmp_path, module=("accelerate.commands.launch",))
     assert done.returncode == 0, done.stderr
+    losses = json.loads((tmp_path / "all_results.json").read_text())
+    assert losses["train_loss"] < 10
 
 
 @pytest.mark.parametrize("features", ["mfcc", "mfcc_delta"])

@@ -29,7 +29,7 @@ def test_log_mel_equals_torchaudio(preset: str, noise: np.ndarray) -> None:
     transform = torchaudio.transforms.MelSpectrogram(RATE, power=2.0, pad_mode="constant", **settings)
     features, _ = extract(SpectrogramCNNFeatureExtractor.from_preset(preset, crop_seconds=0.5), noise)
     expected = torch.log(transform(torch.from_numpy(noise)) + 1e-6)
-    torch.testing.assert_close(features[0, 0], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(features[0, 0], expected, rtol=0, atol=1e-4)
 
 
 def test_mfcc_and_deltas_equal_torchaudio(noise: np.ndarray) -> None:
@@ -40,9 +40,9 @@ def test_mfcc_and_deltas_equal_torchaudio(noise: np.ndarray) -> None:
     deltas = torchaudio.functional.compute_deltas(coefficients)
     expected = torch.stack([coefficients, deltas, torchaudio.functional.compute_deltas(deltas)])
     features, _ = extract(extractor, noise)
-    torch.testing.assert_close(features[0], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(features[0], expected, rtol=0, atol=1e-4)
     mfcc, _ = extract(SpectrogramCNNFeatureExtractor(features="mfcc", n_mfcc=20, crop_seconds=0.5), noise)
-    torch.testing.assert_close(mfcc[0, 0], coefficients, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(mfcc[0, 0], coefficients, rtol=0, atol=1e-4)
 
 
 def test_golden_values(extractor: SpectrogramCNNFeatureExtractor) -> None:
@@ -80,6 +80,7 @@ def test_every_form_of_the_same_recording_gives_the_same_features(extractor, noi
         [noise],
         stereo[None],
         [stereo],
+        noise[::-1].copy()[::-1],
     ]
     for form in forms:
         features, mask = extract(extractor, form)

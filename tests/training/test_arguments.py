@@ -30,6 +30,8 @@ def test_data_flags_out_of_range_are_named(arguments: dict, sentence: str) -> No
 def test_feature_flags_win_over_the_preset() -> None:
     extractor = FeatureArguments(feature_preset="power_of_two", n_mels=32, pad_mode="repeat").build_extractor()
     assert (extractor.n_fft, extractor.hop_length, extractor.n_mels, extractor.pad_mode) == (1024, 128, 32, "repeat")
+    with pytest.raises(ValueError, match="--n_mfcc needs --features mfcc or mfcc_delta, found log_mel."):
+        FeatureArguments(n_mfcc=13)
     with pytest.raises(ValueError, match="hop_length must be an integer from 1 to 800"):
         FeatureArguments(hop_length=0)
 
@@ -51,19 +53,28 @@ def test_model_flags_win_over_the_size() -> None:
         ({"loss": "hinge"}, "--loss must be one of focal, cross_entropy, found 'hinge'."),
         ({"class_weights": "odd"}, "--class_weights must be one of none, balanced, found 'odd'."),
         ({"waveform_augmentation": "odd"}, "--waveform_augmentation must be one of none, light, strong, found 'odd'."),
-        ({"focal_gamma": -1.0}, "--focal_gamma must be at least 0, found -1.0."),
-        ({"time_mask": -1}, "--time_mask must be at least 0, found -1."),
-        ({"num_train_epochs": 0.0}, "--num_train_epochs must be above 0, found 0.0."),
-        ({"learning_rate": -1e-3}, "--learning_rate must be above 0, found -0.001."),
-        ({"per_device_train_batch_size": 0}, "--per_device_train_batch_size must be at least 1, found 0."),
-        ({"gradient_accumulation_steps": 0}, "--gradient_accumulation_steps must be at least 1, found 0."),
+        ({"focal_gamma": -1.0}, "--focal_gamma must be a number of at least 0, found -1.0."),
+        ({"time_mask": -1}, "--time_mask must be a number of at least 0, found -1."),
+        ({"num_train_epochs": 0.0}, "--num_train_epochs must be a number above 0, found 0.0."),
+        ({"learning_rate": -1e-3}, "--learning_rate must be a number above 0, found -0.001."),
+        ({"per_device_train_batch_size": 0}, "--per_device_train_batch_size must be a number above 0, found 0."),
+        ({"gradient_accumulation_steps": 0}, "--gradient_accumulation_steps must be a number above 0, found 0."),
         ({"label_smoothing_factor": 1.0}, "--label_smoothing_factor must be in [0, 1), found 1.0."),
-        ({"remove_unused_columns": True}, "--remove_unused_columns must stay off"),
+        ({"focal_gamma": float("nan")}, "--focal_gamma must be a number of at least 0, found nan."),
+        ({"learning_rate": float("inf")}, "--learning_rate must be a number above 0, found inf."),
+        ({"seed": -1}, "--seed must be a number of at least 0, found -1."),
+        ({"max_steps": 0}, "--max_steps must be above 0, or -1 to train whole epochs, found 0."),
+        ({"cpu_threads": 0}, "--cpu_threads must be at least 1, found 0."),
+        ({"remove_unused_columns": True}, "--remove_unused_columns must be False, found True: the collator reads"),
+        ({"load_best_model_at_end": True}, "--load_best_model_at_end must be False, found True: an epoch chosen on"),
+        ({"save_strategy": "best"}, "--save_strategy must be no, steps or epoch, found best"),
+        ({"output_dir": __file__}, "--output_dir must be a folder or a free name, found the file"),
+        ({"report_to": "comet_ml"}, "--report_to comet_ml needs a package that is not installed."),
     ],
 )
 def test_training_flags_out_of_range_are_named(tmp_path, arguments: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=".") as error:
-        AudioTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **arguments)
+        AudioTrainingArguments(**{"output_dir": str(tmp_path), "use_cpu": True, **arguments})
     assert sentence in str(error.value)
 
 

@@ -14,8 +14,14 @@ def without_seeds(batch: list[dict]) -> list[dict]:
     return [{"waveform": example["waveform"], "labels": example["labels"]} for example in batch]
 
 
+def draw_many(count: int, **sizes: int) -> tuple[np.ndarray, np.ndarray]:
+    drawn = [draw_masks(np.random.default_rng(seed), count=2, **sizes) for seed in range(count)]
+    starts, widths = zip(*drawn, strict=True)
+    return np.stack(starts), np.stack(widths)
+
+
 def test_masks_lie_within_the_axis_and_take_every_width() -> None:
-    starts, widths = draw_masks(np.random.default_rng(0), batch_size=2_000, length=10, max_width=4, count=2)
+    starts, widths = draw_many(2_000, length=10, max_width=4)
     assert starts.shape == widths.shape == (2_000, 2)
     assert set(widths.ravel()) == {0, 1, 2, 3, 4}
     assert starts.min() == 0
@@ -25,15 +31,15 @@ def test_masks_lie_within_the_axis_and_take_every_width() -> None:
 
 
 def test_a_mask_wider_than_the_axis_is_as_wide_as_the_axis() -> None:
-    starts, widths = draw_masks(np.random.default_rng(0), batch_size=500, length=3, max_width=99, count=1)
+    starts, widths = draw_many(500, length=3, max_width=99)
     assert set(widths.ravel()) == {0, 1, 2, 3}
     assert (starts + widths).max() == 3
 
 
 def test_no_masks_are_drawn_for_a_count_of_zero() -> None:
-    starts, widths = draw_masks(np.random.default_rng(0), batch_size=2, length=5, max_width=3, count=0)
-    features = torch.ones(2, 1, 5, 5)
-    assert torch.equal(apply_masks(features, starts, widths, dim=2), features)
+    starts, widths = draw_masks(np.random.default_rng(0), length=5, max_width=3, count=0)
+    features = torch.ones(1, 1, 5, 5)
+    assert torch.equal(apply_masks(features, starts[None], widths[None], dim=2), features)
 
 
 def test_applying_hides_just_what_was_drawn() -> None:
@@ -65,6 +71,8 @@ def test_masks_follow_the_seeds(extractor, rng) -> None:
     batch = examples(rng)
     first = collator(batch)["input_features"]
     assert torch.equal(collator(batch)["input_features"], first)
+    alone = collator(batch[1:2])["input_features"]  # whatever else is in the batch
+    torch.testing.assert_close(alone[0], first[1], rtol=0, atol=1e-5)
     other = [{**example, "seed": example["seed"] + 100} for example in batch]
     assert not torch.equal(collator(other)["input_features"], first)
 

@@ -44,9 +44,7 @@ def freeze_batch_norm(trainer: FocalLossTrainer) -> FocalLossTrainer:
 
 
 @pytest.mark.parametrize("loss", ["focal", "cross_entropy"])
-def test_accumulated_batches_make_the_step_of_one_large_batch(make_trainer, monkeypatch, loss: str) -> None:
-    # Masks are drawn for a batch as a whole, so they are left out here.
-    monkeypatch.setattr(SpecAugmentCollator, "_mask", lambda self, features, rng: features)
+def test_accumulated_batches_make_the_step_of_one_large_batch(make_trainer, loss: str) -> None:
     alpha = torch.linspace(0.5, 1.5, 10)
     arguments = {"loss": loss, "alpha": alpha, "max_steps": 1, "optim": "sgd", "max_grad_norm": 0.0}
     arguments |= {"warmup_steps": 0, "learning_rate": 1.0}
