@@ -38,6 +38,8 @@ def launch() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*flags: object, module: tuple[str, ...] = ACCELERATE) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", *module, str(ROOT / "scripts" / "train.py")]
-        return subprocess.run([*command, *TINY, *map(str, flags)], capture_output=True, text=True, cwd=ROOT)
+        return subprocess.run(
+            [*command, *TINY, *map(str, flags)], capture_output=True, text=True, cwd=ROOT, timeout=300
+        )
 
     return run

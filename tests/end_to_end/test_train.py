@@ -82,7 +82,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     ("launcher", "processes"),
     [
         (("accelerate.commands.launch", "--cpu", "--num_processes", "2"), 1),
-        (("torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"), 2),
+        (("torch.distributed.run", "--standalone", "--nproc_per_node", "2"), 2),
     ],
 )
 def test_several_processes_train_one_model(launch, synthetic_folder, tmp_path, launcher, processes) -> None:
