@@ -27,7 +27,7 @@ from hfaudio.training import (
     train_classifier,
 )
 
-BUILT_IN_DEFAULTS = {"num_train_epochs": 16.0}  # a minute and a half on two cores
+BUILT_IN_DEFAULTS = {"num_train_epochs": 16.0, "crop_seconds": 2.0}  # a minute and a half on two cores
 
 OFTEN_USED_TRAINING_FLAGS = {
     "bf16", "dataloader_num_workers", "fp16", "gradient_accumulation_steps", "label_smoothing_factor", "max_steps",

@@ -114,7 +114,7 @@ class FeatureArguments:
     hop_length: int | None = field(default=None, metadata={"help": "Step between frames, in samples [preset]."})
     n_mels: int | None = field(default=None, metadata={"help": "Mel bands [preset]."})
     n_mfcc: int | None = field(default=None, metadata={"help": "Cepstral coefficients [40]."})
-    crop_seconds: float = field(default=2.0, metadata={"help": "Length of the training crops, in seconds."})
+    crop_seconds: float = field(default=3.0, metadata={"help": "Length of the training crops, in seconds."})
     max_seconds: float = field(
         default=30.0, metadata={"help": "Longer recordings are evaluated on their middle part of this length."}
     )

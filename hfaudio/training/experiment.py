@@ -118,7 +118,7 @@ def train_classifier(
         "parameters": classifier.num_parameters(),
         "processes": training.world_size,
     }
-    del metrics["total_flos"]  # transformers' estimate, made for language models
+    metrics.pop("total_flos", None)  # transformers' estimate, made for language models
     return TrainedClassifier(classifier, extractor, split, audio.left_out, metrics, predictions)
 
 
