@@ -125,6 +125,8 @@ def test_every_kind_of_features_trains(train, synthetic_folder, tmp_path, featur
         8,
         "--max_steps",
         2,
+        "--logging_strategy",
+        "no",
         "--output_dir",
         tmp_path,
     )
