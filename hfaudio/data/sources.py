@@ -78,7 +78,7 @@ def list_recordings(
     if not recordings:
         raise DataError(
             f"Expected a {METADATA_FILE} or one sub-folder of recordings for each class in {folder}, found neither; "
-            f"audio files end in {', '.join(sorted(AUDIO_EXTENSIONS))}."
+            f"audio files end in {', '.join(READABLE_EXTENSIONS)}."
         )
     return recordings
 
@@ -100,7 +100,7 @@ def _walk_class_folders(folder: Path) -> Iterator[Recording]:
         if not recordings:
             raise DataError(
                 f"Expected recordings in every sub-folder of {folder}, found none in {class_folder.name}; audio files "
-                f"end in {', '.join(sorted(AUDIO_EXTENSIONS))}. Add some, or move the folder elsewhere."
+                f"end in {', '.join(READABLE_EXTENSIONS)}. Add some, or move the folder elsewhere."
             )
         yield from recordings
 
