@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -21,6 +22,13 @@ def _fail(message: str) -> NoReturn:
     if os.environ.get("RANK", "0") == "0":  # one of several processes is enough to say it
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(USAGE_ERROR)
+
+
+def _show_messages() -> None:
+    """Lets people see what the package has to say; as a library it says only warnings."""
+    logger = logging.getLogger("hfaudio")
+    logger.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR)
+    logger.handlers[:] = [logging.StreamHandler(sys.stderr)]
 
 
 @contextmanager
@@ -111,6 +119,7 @@ class CommandLineParser(HfArgumentParser):
             )
         if unknown:
             self.error(f"unknown flags: {' '.join(unknown)}")
+        _show_messages()
         return tuple(instances)
 
     def format_usage(self) -> str:

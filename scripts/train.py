@@ -14,6 +14,7 @@ from transformers import TrainingArguments
 import hfaudio  # noqa: F401  makes the pipeline below know the model
 from hfaudio.command_line import CommandLineParser, exit_on
 from hfaudio.data import AudioCrops, DataError
+from hfaudio.evaluation import describe_metrics
 from hfaudio.hub import CardFacts, write_model_card
 from hfaudio.training import (
     AudioTrainingArguments,
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> None:
         epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
     )
     data, features, model, training = parser.parse(argv)
-    if data.dataset is None:
+    if not data.dataset:
         parser.set_defaults(**BUILT_IN_DEFAULTS)
         data, features, model, training = parser.parse(argv)
     with exit_on(DataError, CheckpointError, FileExistsError):
@@ -58,28 +59,22 @@ def main(argv: list[str]) -> None:
     output_dir = Path(training.output_dir)
     with staged_folder(output_dir) as folder:
         trained.save(folder)
-        write_model_card(
-            folder, trained.model, trained.feature_extractor, trained.metrics, card_facts(data, output_dir, argv)
-        )
+        facts = card_facts(data, trained, output_dir, argv)
+        write_model_card(folder, trained.model, trained.feature_extractor, trained.metrics, facts)
     remove_checkpoints(output_dir)
     report(trained, output_dir)
 
 
-def card_facts(data: DataArguments, output_dir: Path, argv: list[str]) -> CardFacts:
+def card_facts(data: DataArguments, trained: TrainedClassifier, output_dir: Path, argv: list[str]) -> CardFacts:
     """What the model card says of this run."""
-    if data.eval_folds:
-        split_description = f"fold {', '.join(data.eval_folds)}"
-    elif data.group_column is not None:
-        split_description = f"{data.test_size:.0%}, held out by {data.group_column}"
-    else:
-        split_description = f"{data.test_size:.0%}, held out at random"
+    dataset_name = " and ".join(Path(source).resolve().name for source in data.dataset)
     return CardFacts(
         model_name=output_dir.resolve().name,
-        dataset_name="the built-in synthetic sounds" if data.dataset is None else Path(data.dataset).resolve().name,
-        split_description=split_description,
+        dataset_name=dataset_name or "the built-in synthetic sounds",
+        split_description=trained.split_description,
         command=shlex.join(["accelerate", "launch", "scripts/train.py", *without_tokens(argv)]),
-        synthetic=data.dataset is None,
-        random_split=not data.eval_folds and data.group_column is None,
+        synthetic=not data.dataset,
+        random_split="at random" in trained.split_description,
     )
 
 
@@ -100,9 +95,9 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
     """Prints the metrics, where the model lies, and what the stock pipeline makes of one held-out recording."""
     metrics = trained.metrics
     left_out = f", {len(trained.left_out)} left out" if trained.left_out else ""
+    measured = ", ".join(f"{name} {value}" for name, value in describe_metrics(metrics).items())
     print(
-        f"accuracy {metrics['eval_accuracy']:.1%}, macro-F1 {metrics['eval_macro_f1']:.3f} "
-        f"on {metrics['eval_recordings']} held-out recordings "
+        f"{measured} on {metrics['eval_recordings']} held-out recordings "
         f"(trained on {metrics['train_recordings']} in {metrics['train_runtime']:.0f} s{left_out})"
     )
     print(f"model: {output_dir} ({metrics['parameters']:,} parameters)")
@@ -110,8 +105,8 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
     held_out = trained.split["test"]
     waveform = AudioCrops(held_out, crop_samples=0)[0]["waveform"]
     best = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)[0]
-    expected = held_out.features["label"].int2str(held_out[0]["label"])
-    print(f"prediction: {held_out[0]['file_name']} is {best['label']} ({best['score']:.0%}), labelled {expected}")
+    first = trained.predictions[0]
+    print(f"prediction: {first['file_name']} is {best['label']} ({best['score']:.0%}), labelled {first['label']}")
 
 
 if __name__ == "__main__":

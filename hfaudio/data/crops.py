@@ -7,7 +7,7 @@ import datasets
 import numpy as np
 import torch
 
-__all__ = ["AudioCrops", "draw_crop"]
+__all__ = ["AudioCrops", "Crops", "draw_crop", "label_targets"]
 
 Augmentation = Callable[[np.ndarray, int], np.ndarray]
 
@@ -21,8 +21,8 @@ def draw_crop(samples: np.ndarray, crop_samples: int, rng: np.random.Generator) 
     return samples[start : start + crop_samples]
 
 
-class AudioCrops(torch.utils.data.Dataset[dict[str, Any]]):
-    """Waveforms of a prepared data set, as a `DataLoader` wants them.
+class Crops(torch.utils.data.Dataset[dict[str, Any]]):
+    """Examples as a `DataLoader` wants them, drawn from waveforms that a subclass knows how to read.
 
     An integer index gives the whole waveform, for evaluation: the feature extractor cuts out its middle. A pair
     `(index, seed)`, as `SeededSampler` draws it, gives a training example: a random crop, augmented, and the seed
@@ -30,32 +30,70 @@ class AudioCrops(torch.utils.data.Dataset[dict[str, Any]]):
     in any process.
 
     Args:
-        dataset: Rows with `waveform` and `label`.
+        targets: `(recordings,)` class indices, or `(recordings, num_labels)` of 0 and 1 in multi-label data.
+        crop_samples: Length of a training crop, in samples.
+        augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
+    """
+
+    def __init__(self, targets: np.ndarray, crop_samples: int, augmentation: Augmentation | None = None) -> None:
+        self.crop_samples = crop_samples
+        self.augmentation = augmentation
+        self._targets = targets
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        """Returns `waveform` (float32, `(samples,)`), `labels` and, for a training example, `seed`."""
+        if not isinstance(key, tuple):
+            return {"waveform": self._waveform(key), "labels": self._targets[key]}
+        index, seed = key
+        samples = self._crop(index, np.random.default_rng(seed))
+        if self.augmentation is not None:
+            samples = self.augmentation(samples, seed)
+        return {"waveform": samples, "labels": self._targets[index], "seed": seed}
+
+    def _waveform(self, index: int) -> np.ndarray:
+        raise NotImplementedError
+
+    def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        return draw_crop(self._waveform(index), self.crop_samples, rng)
+
+
+class AudioCrops(Crops):
+    """Crops of a prepared data set.
+
+    Args:
+        dataset: Of a `PreparedAudio`.
         crop_samples: Length of a training crop, in samples.
         augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
     """
 
     def __init__(self, dataset: datasets.Dataset, crop_samples: int, augmentation: Augmentation | None = None) -> None:
-        self.crop_samples = crop_samples
-        self.augmentation = augmentation
-        self._labels = np.array(dataset["label"])
+        super().__init__(label_targets(dataset), crop_samples, augmentation)
         self._waveforms = dataset.select_columns("waveform").with_format("arrow")
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        """Returns `waveform` (float32, `(samples,)`), `labels` and, for a training example, `seed`."""
-        if isinstance(key, tuple):
-            index, seed = key
-            samples = draw_crop(self._waveform(index), self.crop_samples, np.random.default_rng(seed))
-            if self.augmentation is not None:
-                samples = self.augmentation(samples, seed)
-            return {"waveform": samples, "labels": int(self._labels[index]), "seed": seed}
-        return {"waveform": self._waveform(key), "labels": int(self._labels[key])}
 
     def _waveform(self, index: int) -> np.ndarray:
         row = self._waveforms[index]["waveform"][0]
         # The memory-mapped samples themselves: nothing is copied before the crop.
         waveform: np.ndarray = row.values.to_numpy(zero_copy_only=True)
         return waveform
+
+
+def label_targets(dataset: datasets.Dataset) -> np.ndarray:
+    """The classes of all rows, as a loss takes them.
+
+    Args:
+        dataset: With a column `label`, a `ClassLabel` or a list of them.
+
+    Returns:
+        `(rows,)` indices, or `(rows, num_labels)` of 0 and 1 in float32.
+    """
+    labels = dataset["label"][:]
+    feature = dataset.features["label"]
+    if isinstance(feature, datasets.ClassLabel):
+        return np.array(labels, np.int64)
+    targets = np.zeros((len(labels), len(feature.feature.names)), np.float32)
+    for row, own in zip(targets, labels, strict=True):
+        row[own] = 1.0
+    return targets

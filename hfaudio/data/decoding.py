@@ -1,73 +1,305 @@
-"""Reading one recording: any rate, any channel count, to mono at the rate that is asked for."""
+"""Reading one recording: any format, rate and channel count, to mono at the rate that is asked for."""
 
+import io
 import math
 import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
-import scipy.signal
 import soundfile
-import torch
-from torchaudio.transforms import Resample
 
-__all__ = ["UnreadableAudioError", "decode_audio", "resample"]
+from hfaudio.data.recordings import OTHER_EXTENSIONS
+from hfaudio.data.resampling import resample
+from hfaudio.data.truncation import is_truncated
 
-LARGEST_FILTER_BANK = 4_000_000  # taps; 44100 Hz to 16000 Hz needs about 70,000
+__all__ = ["DECODERS", "NativeAudio", "UnreadableAudioError", "decode_audio", "read_audio"]
+
+DECODERS = ("auto", "soundfile", "torchcodec")
+BLOCK_SAMPLES = 1 << 20  # so that a long file, or one whose header lies, is never held with all its channels
+PREROLL_FRAMES = {"MPEG_LAYER_III": 24_576, "OPUS": 3_840}
+"""What a decoder must have read before its samples are right. An MP3 frame borrows bits from up to 511 bytes of those
+before it, which at 8 kbit/s are 23 frames of 576 samples; Opus settles within 80 ms (RFC 7845, section 4.2)."""
+LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; elephants and bats lie within, the rates of damaged headers do not
+FULL_SCALE = 0.999
+UNKNOWN_FRAMES = 1 << 62  # libsndfile tells the largest 64-bit number of a FLAC stream without a length
+MANY_MP3_FRAMES = (1 << 31) // 1152
+TORCHCODEC_PLACE = re.compile(r"^\w+, \S+\.cpp:\d+, ")  # before the message, where in its source it was raised
+INSTALL_TORCHCODEC = "to read it, install FFmpeg and run: pip install 'hfaudio[torchcodec]'"
 
 
 class UnreadableAudioError(ValueError):
     """A recording that nothing can be learned from; the message is the reason, without the file's name."""
 
 
-def decode_audio(path: str | os.PathLike[str], sampling_rate: int) -> np.ndarray:
-    """Reads a file as a mono waveform.
+@dataclass(frozen=True, slots=True)
+class NativeAudio:
+    """A recording as its file has it, but for the channels, which are averaged.
+
+    Attributes:
+        samples: `(frames,)`, float32.
+        sampling_rate: In Hz.
+        channels: Of the file.
+        encoding: Container and sample format, such as `WAV PCM_16`.
+        peak: The largest magnitude in any channel; 1.0 is full scale.
+        clipped: Share of the frames in which three samples on end of some channel stand at full scale.
+        truncated: Whether the file ends before its own headers say so.
+    """
+
+    samples: np.ndarray
+    sampling_rate: int
+    channels: int
+    encoding: str
+    peak: float
+    clipped: float
+    truncated: bool
+
+
+def decode_audio(
+    source: str | os.PathLike[str] | bytes,
+    sampling_rate: int,
+    decoder: str = "auto",
+    start: float | None = None,
+    end: float | None = None,
+) -> np.ndarray:
+    """Reads a recording as a mono waveform.
 
     Args:
-        path: WAV, FLAC, Ogg, MP3, or whatever else libsndfile reads.
+        source: A path, or the bytes of a file.
         sampling_rate: The rate wanted, in Hz.
+        decoder: One of `DECODERS`; see `read_audio`.
+        start: Where to begin, in seconds.
+        end: Where to end, in seconds.
 
     Returns:
         `(samples,)` in float32: the mean of the channels, resampled.
 
     Raises:
-        UnreadableAudioError: The file is empty, is no audio, holds no samples, or holds NaN or infinite ones.
+        UnreadableAudioError: Nothing can be learned from it; see `read_audio`.
     """
-    if os.path.getsize(path) == 0:
-        raise UnreadableAudioError("the file is empty (0 bytes)")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise UnreadableAudioError(f"not readable as audio ({error.error_string})") from error
-    except (TypeError, ValueError, MemoryError) as error:  # headerless files, unknown lengths
-        raise UnreadableAudioError(f"not readable as audio ({error})") from error
-    if len(samples) == 0:
-        raise UnreadableAudioError("holds no samples")
-    if not np.isfinite(samples).all():
-        raise UnreadableAudioError("holds NaN or infinite samples")
-    return resample(samples.mean(axis=1), rate, sampling_rate)
+    audio = read_audio(source, decoder, start, end)
+    return resample(audio.samples, audio.sampling_rate, sampling_rate)
 
 
-def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """Resamples `(samples,)` with torchaudio's windowed sinc, the one that the stock transformers pipeline uses.
+def read_audio(
+    source: str | os.PathLike[str] | bytes,
+    decoder: str = "auto",
+    start: float | None = None,
+    end: float | None = None,
+) -> NativeAudio:
+    """Reads a recording, or the span of it that is asked for and nothing else, at its own rate.
 
-    With another resampler the same file would score differently here and there. The filter bank of that method grows
-    with both rates over their greatest common divisor; for odd rates, such as 44101 Hz, scipy's Fourier method takes
-    its place.
+    A recording that is damaged from some place on is read up to there, and marked as truncated.
 
     Args:
-        samples: A mono waveform.
-        from_rate: Its rate, in Hz.
-        to_rate: The rate wanted, in Hz.
+        source: A path, or the bytes of a file.
+        decoder: `soundfile` (libsndfile: WAV, FLAC, Ogg, MP3, AIFF and more), `torchcodec` (FFmpeg: nearly anything),
+            or `auto`, which takes soundfile where it can and torchcodec, if it is installed, for the rest.
+        start: Where to begin, in seconds.
+        end: Where to end, in seconds.
+
+    Raises:
+        UnreadableAudioError: It is empty, is no audio, holds no samples in that span, or NaN or infinite ones.
     """
-    if from_rate == to_rate:
-        return samples
-    divisor = math.gcd(from_rate, to_rate)
-    if from_rate * to_rate // divisor**2 > LARGEST_FILTER_BANK:
-        length = math.ceil(len(samples) * to_rate / from_rate)
-        return scipy.signal.resample(samples, length).astype(np.float32)
-    return _resampler(from_rate, to_rate)(torch.from_numpy(samples)).numpy()
+    if _size(source) == 0:
+        raise UnreadableAudioError("the file is empty (0 bytes)")
+    if decoder == "torchcodec" and not has_torchcodec():
+        raise UnreadableAudioError(f"not read: torchcodec cannot be imported; {INSTALL_TORCHCODEC}")
+    reasons = {}
+    if decoder != "torchcodec":
+        try:
+            return _read_with_soundfile(source, start, end)
+        # soundfile wants to be told the rate of a file that is named `.raw`, by a TypeError.
+        except (soundfile.LibsndfileError, TypeError) as error:
+            reasons["soundfile"] = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    if decoder == "torchcodec" or (decoder == "auto" and has_torchcodec()):
+        try:
+            return _read_with_torchcodec(source, start, end)
+        except UnreadableAudioError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            reasons["torchcodec"] = str(error)
+    if decoder != "auto":
+        raise UnreadableAudioError(f"not readable by {decoder} ({_first_line(reasons[decoder])})")
+    only_torchcodec = not isinstance(source, bytes) and Path(source).suffix.lower() in OTHER_EXTENSIONS
+    reason = reasons.get("torchcodec", reasons["soundfile"]) if only_torchcodec else reasons["soundfile"]
+    hint = f"; {INSTALL_TORCHCODEC}" if only_torchcodec and not has_torchcodec() else ""
+    raise UnreadableAudioError(f"not readable as audio ({_first_line(reason)}){hint}")
 
 
-@lru_cache(maxsize=32)
-def _resampler(from_rate: int, to_rate: int) -> Resample:
-    return Resample(from_rate, to_rate)
+def _size(source: str | os.PathLike[str] | bytes) -> int:
+    if isinstance(source, bytes):
+        return len(source)
+    try:
+        with open(source, "rb") as file:
+            return os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise UnreadableAudioError(f"cannot be opened ({error.strerror})") from error
+
+
+def _first_line(reason: str) -> str:
+    line = next(iter(reason.strip().splitlines()), "no reason given").strip()
+    return TORCHCODEC_PLACE.sub("", line)
+
+
+@lru_cache(maxsize=1)
+def has_torchcodec() -> bool:
+    """Whether torchcodec and the FFmpeg libraries that it needs can be imported."""
+    try:
+        torchcodec = import_module("torchcodec")
+    except (ImportError, OSError, RuntimeError):  # the last two: releases before 0.17 that find no FFmpeg
+        return False
+    return getattr(torchcodec, "ffmpeg_major_version", 0) is not None  # None: 0.17 finds no FFmpeg
+
+
+def _read_with_soundfile(
+    source: str | os.PathLike[str] | bytes, start: float | None, end: float | None
+) -> NativeAudio:
+    with _open(source) as (file, length_known):
+        _check_rate(file.samplerate)
+        first, past = _span(start, end, file.samplerate, file.frames)
+        mix, peak, clipped = _mix_down(_blocks(file, first, past))
+        if len(mix) == 0:
+            raise UnreadableAudioError("holds no samples" + _span_words(start, end))
+        return NativeAudio(
+            mix,
+            file.samplerate,
+            file.channels,
+            f"{file.format} {file.subtype}",
+            peak,
+            clipped,
+            is_truncated(source, past - first, len(mix) if length_known else None),
+        )
+
+
+@contextmanager
+def _open(source: str | os.PathLike[str] | bytes) -> Iterator[tuple[soundfile.SoundFile, bool]]:
+    """A file, and whether libsndfile knows its length."""
+    with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
+        counted = _with_frame_count(source, file.samplerate) if file.format == "MP3" else None
+        if counted is None:
+            yield file, file.frames < UNKNOWN_FRAMES
+            return
+    with soundfile.SoundFile(io.BytesIO(counted)) as file:
+        yield file, False
+
+
+def _with_frame_count(source: str | os.PathLike[str] | bytes, sampling_rate: int) -> bytes | None:
+    """An MP3 stream that does not tell its length, after a Xing frame that tells far too much; None if it does tell.
+
+    libsndfile takes the length of such a stream from the bit rate of its first frames and reads no further: of one
+    with a variable bit rate, it may leave out two thirds.
+    """
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        tag = file.read(10)
+        if tag[:3] == b"ID3":
+            # The size of the tag is in four times seven bits: id3.org/id3v2.4.0-structure.
+            file.seek(10 + sum((byte & 0x7F) << 7 * (3 - index) for index, byte in enumerate(tag[6:10])))
+        else:
+            file.seek(0)
+        head = file.read(64)
+        # Eleven bits begin a frame, and two, of the four that come next, tell layer III.
+        begins = len(head) == 64 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2
+        if not begins or any(mark in head for mark in (b"Xing", b"Info", b"VBRI")):
+            return None
+        content = head + file.read()
+    version_1, mono = content[1] & 0x08, content[3] >> 6 == 3
+    length = (144 * 128_000 if version_1 else 72 * 80_000) // sampling_rate
+    side = (17 if mono else 32) if version_1 else (9 if mono else 17)
+    header = bytes([0xFF, content[1] | 0x01, 0x90 | content[2] & 0x0C, content[3]])
+    xing = header + bytes(side) + b"Xing" + (1).to_bytes(4, "big") + MANY_MP3_FRAMES.to_bytes(4, "big")
+    return xing.ljust(length, b"\0") + content
+
+
+def _blocks(file: soundfile.SoundFile, first: int, past: int) -> Iterator[np.ndarray]:
+    position = first
+    while position < past:
+        # soundfile seeks after every read, so that a decoder has to settle at each of the blocks.
+        preroll = min(position, PREROLL_FRAMES.get(file.subtype, 0))
+        if preroll or position == first > 0:
+            file.seek(position - preroll)
+        frames = preroll + min(past - position, max(1, BLOCK_SAMPLES // file.channels))
+        block = np.empty((frames, file.channels), np.float32)
+        block[:, 0] = np.nan
+        try:
+            block = file.read(out=block)
+        except soundfile.LibsndfileError:
+            # A FLAC stream that was cut off, or does not tell its length: what came before the error is good.
+            past = position
+            block = block[: frames - np.count_nonzero(np.isnan(block[:, 0]))]
+            if position == first and len(block) <= preroll:
+                raise
+        block = block[preroll:]
+        if len(block) == 0:
+            return
+        position += len(block)
+        yield block
+
+
+def _read_with_torchcodec(
+    source: str | os.PathLike[str] | bytes, start: float | None, end: float | None
+) -> NativeAudio:
+    decoder_class = import_module("torchcodec.decoders").AudioDecoder
+    decoder = decoder_class(source if isinstance(source, bytes) else os.fspath(source))
+    try:
+        samples = decoder.get_samples_played_in_range(start or 0.0, end)
+    except RuntimeError as error:
+        if "No audio frames were decoded" in str(error):
+            raise UnreadableAudioError("holds no samples" + _span_words(start, end)) from error
+        raise
+    _check_rate(samples.sample_rate)
+    mix, peak, clipped = _mix_down([samples.data.t().numpy()])
+    if len(mix) == 0:
+        raise UnreadableAudioError("holds no samples" + _span_words(start, end))
+    return NativeAudio(
+        mix,
+        samples.sample_rate,
+        samples.data.shape[0],
+        decoder.metadata.codec or "unknown",
+        peak,
+        clipped,
+        is_truncated(source, len(mix), None),
+    )
+
+
+def _check_rate(sampling_rate: int) -> None:
+    if not LOWEST_RATE <= sampling_rate <= HIGHEST_RATE:
+        raise UnreadableAudioError(
+            f"a sampling rate of {sampling_rate} Hz is outside {LOWEST_RATE} Hz to {HIGHEST_RATE} Hz"
+        )
+
+
+def _span(start: float | None, end: float | None, rate: int, frames: int) -> tuple[int, int]:
+    first = min(round((start or 0.0) * rate), frames)
+    past = frames if end is None else min(round(end * rate), frames)
+    return first, max(first, past)
+
+
+def _span_words(start: float | None, end: float | None) -> str:
+    if start is None and end is None:
+        return ""
+    return f" from {start or 0.0:g} s to " + ("its end" if end is None else f"{end:g} s")
+
+
+def _mix_down(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, float, float]:
+    """The mean of the channels, the largest magnitude, and the share of clipped frames."""
+    mixes, peak, clipped = [], 0.0, 0
+    for block in blocks:
+        block_peak = max(float(block.max(initial=0.0)), -float(block.min(initial=0.0)))
+        if not math.isfinite(block_peak):
+            raise UnreadableAudioError("holds NaN or infinite samples")
+        peak = max(peak, block_peak)
+        if block_peak >= FULL_SCALE:
+            full = np.abs(block) >= FULL_SCALE
+            clipped += int(np.count_nonzero((full[:-2] & full[1:-1] & full[2:]).any(axis=1)))
+        channels = block.shape[1]
+        mixes.append(block[:, 0] if channels == 1 else block @ np.full(channels, 1.0 / channels, np.float32))
+    if not mixes:
+        return np.empty(0, np.float32), 0.0, 0.0
+    mix = mixes[0] if len(mixes) == 1 else np.concatenate(mixes)
+    return mix, peak, clipped / max(len(mix), 1)

@@ -1,34 +1,26 @@
-"""From files to a cached `datasets.Dataset` of 16 kHz waveforms."""
+"""From any source to a cached `datasets.Dataset` of 16 kHz waveforms."""
 
 import hashlib
 import logging
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import datasets
-import torch
 
-from hfaudio.data.decoding import UnreadableAudioError, decode_audio
 from hfaudio.data.errors import DataError
-from hfaudio.data.sources import Recording, list_recordings
+from hfaudio.data.prepared_cache import DecodingSettings, available_cores, cached_shards
+from hfaudio.data.recordings import Columns, LeftOut, Listing
+from hfaudio.data.sources import Source, list_recordings
+from hfaudio.data.suspicions import find_suspicions
 
-__all__ = ["LeftOut", "PreparedAudio", "available_cores", "load_audio_dataset", "prepare_recordings"]
+__all__ = ["ON_BAD", "PreparedAudio", "describe_listing", "load_audio_dataset", "prepare_listing"]
 
 logger = logging.getLogger(__name__)
 
-CACHE_VERSION = 1  # raise it whenever the same file would be decoded to other samples
-NAMED_AT_MOST = 20  # files in the warning; left_out.csv has them all
-ROWS_HELD = 16  # decoded recordings that each process holds before they go to the disk
-FILES_PER_PROCESS = 32  # starting a process costs more than decoding fewer files
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A recording that nothing can be learned from, and why."""
-
-    file_name: str
-    reason: str
+DEFAULT_SETTINGS = DecodingSettings()
+ON_BAD = ("skip", "fail")
+NAMED_AT_MOST = 20  # files in a warning; left_out.csv and the report have them all
 
 
 @dataclass(frozen=True)
@@ -36,8 +28,9 @@ class PreparedAudio:
     """Recordings ready to learn from.
 
     Attributes:
-        dataset: One row a recording: `file_name`, `waveform` (float32 samples, mono), `label` (a `ClassLabel`),
-            `fold` and `group` (text, or None where unknown).
+        dataset: One row a recording: `file_name`, `waveform` (float32 samples, mono), `label` (a `ClassLabel`, or a
+            list of them in a multi-label data set), `fold` and `group` (text, or None where unknown), and what was
+            measured of it (`hfaudio.data.measurements.MEASUREMENTS`).
         left_out: The recordings that could not be used.
         sampling_rate: Of every waveform, in Hz.
     """
@@ -47,137 +40,214 @@ class PreparedAudio:
     sampling_rate: int
 
     @property
+    def multi_label(self) -> bool:
+        """Whether a recording can have any number of classes."""
+        return not isinstance(self.dataset.features["label"], datasets.ClassLabel)
+
+    @property
     def class_names(self) -> list[str]:
         """The classes, in the order of their indices."""
-        names: list[str] = self.dataset.features["label"].names
+        feature = self.dataset.features["label"]
+        names: list[str] = (feature.feature if self.multi_label else feature).names
         return names
 
+    @property
+    def content_hash(self) -> str:
+        """A hash of all waveforms and their classes, whatever their order, names and places."""
+        names = self.class_names
+        rows = zip(self.dataset["content_hash"][:], self.dataset["label"][:], strict=True)
+        lines = sorted(
+            f"{content} {' '.join(names[index] for index in (label if self.multi_label else [label]))}\n"
+            for content, label in rows
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
-def available_cores() -> int:
-    """The CPU cores that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    @property
+    def summary(self) -> str:
+        """One line: how many recordings were found, kept and left out."""
+        kept, left_out = len(self.dataset), len(self.left_out)
+        return f"{kept + left_out} recordings found, {kept} kept, {left_out} left out; {len(self.class_names)} classes"
+
+    def report(self, on_bad: str = "skip") -> None:
+        """Logs the summary, and warns of what was left out and of what is worth a look.
+
+        Args:
+            on_bad: `skip` to warn of recordings that are left out, `fail` to make an error of them.
+
+        Raises:
+            DataError: Some are, and `on_bad` is `fail`.
+            ValueError: `on_bad` is neither.
+        """
+        if on_bad not in ON_BAD:
+            raise ValueError(f"on_bad must be one of {', '.join(ON_BAD)}, found {on_bad!r}.")
+        if self.left_out and on_bad == "fail":
+            raise DataError(
+                f"Expected every recording to be usable (on_bad is fail), found {_named(self.left_out)}; replace or "
+                "remove them."
+            )
+        logger.info("%s", self.summary)
+        if self.left_out:
+            found = len(self.dataset) + len(self.left_out)
+            logger.warning("Left out %d of %d recordings: %s", len(self.left_out), found, _named(self.left_out))
+        alike = [name for name, count in Counter(map(str.casefold, self.class_names)).items() if count > 1]
+        if alike:
+            logger.warning("Some classes differ only in upper and lower case: %s", ", ".join(alike))
+        kinds = Counter(suspicion.kind for suspicion in find_suspicions(self.dataset))
+        if kinds:
+            logger.warning(
+                "Kept, but worth a look: %s (scripts/inspect_dataset.py shows them)",
+                ", ".join(f"{count} {kind}" for kind, count in kinds.items()),
+            )
 
 
 def load_audio_dataset(
-    folder: str | os.PathLike[str],
+    source: Source | Sequence[Source],
+    *,
+    file_column: str | None = None,
     label_column: str | None = None,
     fold_column: str | None = None,
     group_column: str | None = None,
+    start_column: str | None = None,
+    end_column: str | None = None,
+    label_separator: str | None = None,
+    group_pattern: str | None = None,
     sampling_rate: int = 16_000,
+    decoder: str = "auto",
+    trim_silence: str = "none",
+    on_bad: str = "skip",
     num_proc: int | None = None,
 ) -> PreparedAudio:
-    """Lists, decodes and resamples the recordings of a folder, once: a second call reads the `datasets` cache.
+    """Lists, decodes and resamples recordings, once: a second call reads the cache.
 
     Args:
-        folder: Class sub-folders, or a folder with `metadata.csv`; see `list_recordings`.
-        label_column: Column of the labels in `metadata.csv`.
+        source: A folder, a table, an archive, a Hub id, a `datasets.Dataset` or `DatasetDict`, or a list of such; see
+            `hfaudio.data.sources.list_recordings`.
+        file_column: Column of the paths, or of the audio.
+        label_column: Column of the classes.
         fold_column: Column of given folds.
-        group_column: Column of sources or speakers.
+        group_column: Column of sources or speakers; `none` to know none.
+        start_column: Column of where a recording begins in its file, in seconds.
+        end_column: Column of where it ends.
+        label_separator: What separates several classes in one cell.
+        group_pattern: A regular expression over the file name, whose first group is the source.
         sampling_rate: The rate wanted, in Hz.
+        decoder: `auto`, `soundfile` or `torchcodec`; see `hfaudio.data.decoding.read_audio`.
+        trim_silence: `none`, `ends` or `throughout`; see `hfaudio.data.silence.trim_silence`.
+        on_bad: `skip` leaves out what cannot be learned from, `fail` makes an error of it.
         num_proc: Processes that decode; None takes one for each CPU core.
 
     Raises:
         DataError: Nothing there can be learned from.
+        ValueError: An argument is none of its choices.
 
     Example:
         >>> audio = load_audio_dataset("sounds")  # doctest: +SKIP
         >>> audio.dataset.train_test_split(test_size=0.2)  # doctest: +SKIP
     """
-    recordings = list_recordings(folder, label_column, fold_column, group_column)
-    return prepare_recordings(recordings, sampling_rate, num_proc)
+    settings = DecodingSettings(sampling_rate, decoder, trim_silence)
+    columns = Columns(
+        file_column,
+        label_column,
+        fold_column,
+        group_column,
+        start_column,
+        end_column,
+        label_separator,
+        group_pattern,
+    )
+    audio = prepare_listing(list_recordings(source, columns), settings, num_proc)
+    audio.report(on_bad)
+    return audio
 
 
-def prepare_recordings(
-    recordings: Sequence[Recording], sampling_rate: int = 16_000, num_proc: int | None = None
+def prepare_listing(
+    listing: Listing,
+    settings: DecodingSettings = DEFAULT_SETTINGS,
+    num_proc: int | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> PreparedAudio:
-    """Decodes and resamples recordings into the `datasets` cache, in parallel, with a progress bar.
-
-    The cache is keyed by every file's path, size and times of change and by the settings, so that a changed file or
-    setting never meets old samples.
+    """Decodes and resamples the recordings of a listing into the cache; see `cached_shards`.
 
     Args:
-        recordings: What `list_recordings` found.
-        sampling_rate: The rate wanted, in Hz.
+        listing: What `list_recordings` found.
+        settings: How to decode.
         num_proc: Processes that decode; None takes one for each CPU core.
+        class_names: The classes, in the order of their indices, where the listing is a part of a larger one that has
+            them all; None takes those that occur, each of which must then have a readable recording.
 
     Raises:
-        DataError: No recording is readable, or fewer than two classes are left.
+        DataError: No recording is readable, or too few classes are left.
     """
-    class_names = sorted({recording.label for recording in recordings})
-    if len(class_names) < 2:
-        raise DataError(
-            f"Expected recordings of at least two classes, found only {', '.join(class_names) or 'none'}; "
-            "add another class."
-        )
-    processes = num_proc or available_cores()
-    decoded = datasets.Dataset.from_generator(
-        _decode_rows,
-        features=datasets.Features(
-            {
-                "file_name": datasets.Value("string"),
-                "waveform": datasets.LargeList(datasets.Value("float32")),
-                "label": datasets.ClassLabel(names=class_names),
-                "fold": datasets.Value("string"),
-                "group": datasets.Value("string"),
-                "unreadable": datasets.Value("string"),
-            }
-        ),
-        gen_kwargs={"recordings": [asdict(recording) for recording in recordings], "sampling_rate": sampling_rate},
-        num_proc=max(1, min(processes, len(recordings) // FILES_PER_PROCESS)),
-        fingerprint=_fingerprint(recordings, sampling_rate),
-        writer_batch_size=ROWS_HELD,
-    )
-    reasons = decoded.with_format("arrow")[:]["unreadable"].to_pylist()
-    left_out = tuple(
+    recordings = listing.recordings
+    described = describe_listing(listing, class_names)
+    shards = cached_shards(recordings, settings, num_proc or available_cores())
+    decoded = datasets.concatenate_datasets([datasets.Dataset.from_file(str(shard)) for shard in shards])
+    reasons = decoded["unreadable"][:]
+    unreadable = [
         LeftOut(recording.file_name, reason)
         for recording, reason in zip(recordings, reasons, strict=True)
         if reason is not None
-    )
+    ]
     readable = [index for index, reason in enumerate(reasons) if reason is None]
-    _check_classes_remain(decoded, readable, class_names, left_out)
-    if left_out:
-        named = ", ".join(f"{recording.file_name} ({recording.reason})" for recording in left_out[:NAMED_AT_MOST])
-        named += ", and more" if len(left_out) > NAMED_AT_MOST else ""
-        logger.warning("Left out %d of %d recordings: %s", len(left_out), len(recordings), named)
-    dataset = decoded.select(readable).remove_columns("unreadable")
-    return PreparedAudio(dataset, left_out, sampling_rate)
+    left_out = (*listing.left_out, *unreadable)
+    if class_names is None:
+        named = listing.left_out_labels.union(*(recording.labels for recording in recordings))
+        remaining = {label for index in readable for label in recordings[index].labels}
+        _check_classes_remain(sorted(named - remaining), left_out)
+    dataset = datasets.concatenate_datasets([described, decoded], axis=1)
+    dataset = dataset.remove_columns("unreadable")
+    if unreadable:
+        dataset = dataset.select(readable)
+    return PreparedAudio(dataset, left_out, settings.sampling_rate)
 
 
-def _decode_rows(recordings: list[dict[str, str | None]], sampling_rate: int) -> Iterator[dict[str, object]]:
-    # Several processes decode at once: each keeps to one thread, which a forked process must do with OpenMP anyway.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for recording in recordings:
-            row = {name: value for name, value in recording.items() if name != "path"}
-            try:
-                yield {**row, "waveform": decode_audio(recording["path"] or "", sampling_rate), "unreadable": None}
-            except UnreadableAudioError as error:
-                yield {**row, "waveform": [], "unreadable": str(error)}
-    finally:
-        torch.set_num_threads(threads)
+def describe_listing(listing: Listing, class_names: Sequence[str] | None = None) -> datasets.Dataset:
+    """What is known of recordings without decoding them: `file_name`, `label`, `fold` and `group`.
+
+    Args:
+        listing: What `list_recordings` found.
+        class_names: The classes, in the order of their indices; None takes those that occur.
+
+    Raises:
+        DataError: There are too few classes.
+    """
+    recordings = listing.recordings
+    names = list(class_names or sorted({label for recording in recordings for label in recording.labels}))
+    if len(names) < (1 if listing.multi_label else 2):
+        raise DataError(
+            f"Expected recordings of at least two classes, found only {', '.join(names) or 'none'}; add another class."
+        )
+    index = {name: position for position, name in enumerate(names)}
+    label = datasets.ClassLabel(names=names)
+    return datasets.Dataset.from_dict(
+        {
+            "file_name": [recording.file_name for recording in recordings],
+            "label": [
+                sorted(index[name] for name in recording.labels) if listing.multi_label else index[recording.labels[0]]
+                for recording in recordings
+            ],
+            "fold": [recording.fold for recording in recordings],
+            "group": [recording.group for recording in recordings],
+        },
+        features=datasets.Features(
+            {
+                "file_name": datasets.Value("string"),
+                "label": datasets.List(label) if listing.multi_label else label,
+                "fold": datasets.Value("string"),
+                "group": datasets.Value("string"),
+            }
+        ),
+    )
 
 
-def _fingerprint(recordings: Sequence[Recording], sampling_rate: int) -> str:
-    digest = hashlib.sha256(f"{CACHE_VERSION} {sampling_rate}".encode())
-    for recording in recordings:
-        status = os.stat(recording.path)
-        fields = (os.path.abspath(recording.path), *asdict(recording).values(), status.st_size, status.st_mtime_ns)
-        fields += (status.st_ctime_ns,)  # changes with the permission to read, too
-        digest.update("\0".join(map(str, fields)).encode())
-    return digest.hexdigest()[:32]
-
-
-def _check_classes_remain(
-    decoded: datasets.Dataset, readable: Sequence[int], class_names: Sequence[str], left_out: Sequence[LeftOut]
-) -> None:
-    labels = decoded.with_format("numpy")["label"][:]
-    remaining = {class_names[label] for label in labels[list(readable)]}
-    gone = [name for name in class_names if name not in remaining]
+def _check_classes_remain(gone: Sequence[str], left_out: Sequence[LeftOut]) -> None:
     if gone:
         raise DataError(
-            f"Expected at least one readable recording of every class, found none of {', '.join(gone)}: "
-            f"{left_out[0].file_name} {left_out[0].reason}"
-            + (f", and {len(left_out) - 1} more" if len(left_out) > 1 else "")
-            + "; replace the files or remove the class."
+            f"Expected at least one readable recording of every class, found none of {', '.join(gone)}; of all "
+            f"recordings these cannot be used: {_named(left_out)}; replace the files or remove the class."
         )
+
+
+def _named(left_out: Sequence[LeftOut]) -> str:
+    named = ", ".join(f"{recording.file_name} ({recording.reason})" for recording in left_out[:NAMED_AT_MOST])
+    return named + (", and more" if len(left_out) > NAMED_AT_MOST else "")

@@ -1,163 +1,162 @@
-"""Finding labelled recordings: class folders, or AudioFolder metadata."""
+"""Listing the recordings of any source."""
 
-import csv
+import dataclasses
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import zip_longest
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+import datasets
+
+from hfaudio.data.archives import is_archive, unpack_archive
+from hfaudio.data.class_folders import find_files, list_class_folders, split_parts
 from hfaudio.data.errors import DataError
+from hfaudio.data.manifest import NO_COLUMN, find_manifest, list_manifest
+from hfaudio.data.ready_datasets import holds_audio, is_hub_id, list_dataset, list_hub_dataset, list_parquet
+from hfaudio.data.recordings import READABLE_EXTENSIONS, Columns, Listing
+from hfaudio.data.table_files import TABLE_ENDINGS
 
-__all__ = ["AUDIO_EXTENSIONS", "Recording", "list_recordings"]
+__all__ = ["Source", "list_recordings"]
 
-READABLE_EXTENSIONS = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
-OTHER_EXTENSIONS = (".aac", ".amr", ".m4a", ".mka", ".mp4", ".webm", ".wma")
-AUDIO_EXTENSIONS = frozenset(READABLE_EXTENSIONS + OTHER_EXTENSIONS)
-"""Endings of recordings. Those that libsndfile cannot read are listed too, so that they are left out by name."""
+Source: TypeAlias = str | os.PathLike[str] | datasets.Dataset | datasets.DatasetDict
+"""A folder, a table, an archive, a Hub id, or a data set in memory."""
 
-SPLIT_NAMES = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"})
-
-METADATA_FILE = "metadata.csv"
-FILE_COLUMNS = ("file_name", "path")
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """One labelled file.
-
-    Attributes:
-        path: Where it lies.
-        file_name: Its name for people and tables: the path below the data set's folder, with forward slashes.
-        label: Its class.
-        fold: The fold it was assigned to by whoever made the data set, if any.
-        group: What must not be split between training and evaluation (a source, a speaker), if known.
-    """
-
-    path: str
-    file_name: str
-    label: str
-    fold: str | None = None
-    group: str | None = None
+USUAL_COLUMNS = Columns()
 
 
-def list_recordings(
-    folder: str | os.PathLike[str],
-    label_column: str | None = None,
-    fold_column: str | None = None,
-    group_column: str | None = None,
-) -> list[Recording]:
-    """Lists the recordings of a folder, in a fixed order.
+def list_recordings(source: Source | Sequence[Source], columns: Columns = USUAL_COLUMNS) -> Listing:
+    """Lists the recordings of one source, or of several together, in a fixed order.
 
-    A `metadata.csv` in the folder wins: one row a file, with a `file_name` (or `path`) column relative to the folder.
-    Without one, each sub-folder is a class and its audio files, at any depth, are that class's recordings.
+    A source is one of these:
+
+    - a folder with a table `metadata.csv`, `.tsv`, `.jsonl` or `.parquet` (one row a file), as `AudioFolder` has it,
+      or with one table in a folder `meta`;
+    - a folder with one sub-folder a class;
+    - a folder with sub-folders `train`, `test` and the like, each one of these two;
+    - a folder of Parquet files with an audio column, as the Hub has them;
+    - such a table itself, or a `.zip` or `.tar.gz` of any of these;
+    - the id of a Hub data set, `owner/name` or `owner/name@revision`;
+    - a `datasets.Dataset` or `DatasetDict`.
+
+    Classes of several sources are matched by name.
 
     Args:
-        folder: The data set.
-        label_column: Column of the labels in `metadata.csv`; `label` if it is not given.
-        fold_column: Column of given folds.
-        group_column: Column of sources or speakers.
+        source: One, or a list of several.
+        columns: Which columns mean what.
 
     Raises:
-        DataError: There is no such folder, nothing in it, a column or a file is missing, or a label is empty.
+        DataError: There is no such source, or nothing in it that can be listed.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
-        raise DataError(f"Expected a folder of recordings at {folder}, found {found}; check --dataset.")
-    metadata = folder / METADATA_FILE
-    if metadata.is_file():
-        return _read_metadata(metadata, label_column or "label", fold_column, group_column)
-    for flag, column in (("label", label_column), ("fold", fold_column), ("group", group_column)):
-        if column is not None:
+    if isinstance(source, str | os.PathLike | datasets.Dataset | datasets.DatasetDict):
+        listing = _list_one(source, columns)
+    else:
+        listing = _join([_list_one(one, columns) for one in source], [_name(one) for one in source])
+    if not listing.recordings:
+        raise DataError("Expected at least one recording, found none; check --dataset.")
+    return listing if columns.group_pattern is None else _group_by_pattern(listing, columns.group_pattern)
+
+
+def _list_one(source: Source, columns: Columns) -> Listing:
+    if isinstance(source, datasets.Dataset | datasets.DatasetDict):
+        return list_dataset(source, columns)
+    path = Path(source)
+    if path.is_dir():
+        return _list_folder(path, columns, confined_to=None)
+    if path.is_file() and is_archive(path):
+        folder = unpack_archive(path, Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / "archives")
+        return _list_folder(folder, columns, confined_to=folder)
+    if path.is_file() and path.suffix.lower() in TABLE_ENDINGS:
+        return _list_table(path, columns, confined_to=None)
+    if not path.exists() and is_hub_id(str(source)):
+        return list_hub_dataset(str(source), columns)
+    raise DataError(
+        f"Expected a folder, a table ({', '.join(TABLE_ENDINGS)}), a .zip, a .tar.gz or the id of a Hub data set "
+        f"(owner/name) at {source}, found {'a file of another kind' if path.exists() else 'nothing'}; check --dataset."
+    )
+
+
+def _list_folder(folder: Path, columns: Columns, confined_to: Path | None) -> Listing:
+    manifest = find_manifest(folder)
+    if manifest is not None:
+        return _list_table(manifest, columns, confined_to)
+    parts = split_parts(folder)
+    if any(find_manifest(part) is not None for part in parts):
+        return _list_parts(parts, columns, confined_to)
+    if find_files(folder, (".parquet",)):
+        return list_parquet(folder, columns, confined_to)
+    for flag in ("file", "label", "fold", "group", "start", "end"):
+        column = getattr(columns, flag)
+        if column is not None and column != NO_COLUMN:
             raise DataError(
-                f"--{flag}_column {column} needs a {METADATA_FILE} in {folder}, found none; "
+                f"--{flag}_column {column} needs a table such as metadata.csv in {folder}, found none; "
                 "write one, or leave the flag out to take the sub-folders as classes."
             )
-    recordings = list(_walk_class_folders(folder))
+    recordings = list_class_folders(folder)
     if not recordings:
         raise DataError(
-            f"Expected a {METADATA_FILE} or one sub-folder of recordings for each class in {folder}, found neither; "
+            f"Expected a metadata.csv or one sub-folder of recordings for each class in {folder}, found neither; "
             f"audio files end in {', '.join(READABLE_EXTENSIONS)}."
         )
-    return recordings
+    return Listing(recordings)
 
 
-def _walk_class_folders(folder: Path) -> Iterator[Recording]:
-    class_folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if class_folders and {path.name.lower() for path in class_folders} <= SPLIT_NAMES:
-        found = ", ".join(path.name for path in class_folders)
-        raise DataError(
-            f"Expected one sub-folder for each class in {folder}, found the parts of a split: {found}; "
-            f"write a {METADATA_FILE} with a fold column instead."
-        )
-    for class_folder in class_folders:
-        recordings = [
-            Recording(str(path), path.relative_to(folder).as_posix(), label=class_folder.name)
-            for path in sorted(class_folder.rglob("*"))
-            if path.suffix.lower() in AUDIO_EXTENSIONS and path.is_file() and not path.name.startswith(".")
-        ]
-        if not recordings:
-            raise DataError(
-                f"Expected recordings in every sub-folder of {folder}, found none in {class_folder.name}; audio files "
-                f"end in {', '.join(READABLE_EXTENSIONS)}. Add some, or move the folder elsewhere."
-            )
-        yield from recordings
+def _list_table(path: Path, columns: Columns, confined_to: Path | None) -> Listing:
+    if path.suffix.lower() == ".parquet" and holds_audio(path):
+        return list_parquet(path, columns, confined_to)
+    return list_manifest(path, columns, confined_to)
 
 
-def _read_metadata(
-    metadata: Path, label_column: str, fold_column: str | None, group_column: str | None
-) -> list[Recording]:
-    columns, rows = _read_csv(metadata)
-    file_column = next((name for name in FILE_COLUMNS if name in columns), FILE_COLUMNS[0])
-    wanted = (("", file_column), ("label", label_column), ("fold", fold_column), ("group", group_column))
-    for flag, column in wanted:
-        if column is not None and column not in columns:
-            advice = f"name yours with --{flag}_column." if flag else "add it: one path a row, below the folder."
-            raise DataError(
-                f"Expected a column {column!r} in {metadata}, found {', '.join(columns) or 'no columns'}; {advice}"
-            )
-    if not rows:
-        raise DataError(f"Expected recordings in {metadata}, found no rows; add one line for each file.")
-    recordings: dict[str, Recording] = {}
-    missing = []
-    for line, row in rows:
-        file_name = Path(row[file_column]).as_posix()
-        for flag, column in wanted:
-            if column is not None and not row[column]:
-                raise DataError(
-                    f"Expected a {flag or 'file name'} in column {column!r} of {metadata}, found none in line {line} "
-                    f"({file_name}); fill it in or remove the line."
-                )
-        if file_name in recordings:
-            raise DataError(
-                f"Expected every file once in {metadata}, found {file_name} again in line {line}; remove a line."
-            )
-        path = os.path.join(metadata.parent, file_name)
-        if not os.path.isfile(path):
-            missing.append(f"{file_name} (line {line})")
-        fold = None if fold_column is None else row[fold_column]
-        group = None if group_column is None else row[group_column]
-        recordings[file_name] = Recording(path, file_name, row[label_column], fold, group)
-    if missing:
-        raise DataError(
-            f"Expected every file named in {metadata} to exist, found {len(missing)} of {len(rows)} missing, "
-            f"the first {missing[0]}; add the files or remove their lines."
-        )
-    return list(recordings.values())
+def _list_parts(parts: Sequence[Path], columns: Columns, confined_to: Path | None) -> Listing:
+    """Folders such as `train` and `test`, each with a table of its own; they are the folds where it names none."""
+    listings = []
+    for part in parts:
+        listing = _list_folder(part, columns, confined_to)
+        recordings = [dataclasses.replace(one, fold=one.fold or part.name) for one in listing.recordings]
+        listings.append(dataclasses.replace(listing, recordings=recordings))
+    return _join(listings, [part.name for part in parts])
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The columns and, with its line number, each row; all without surrounding blanks, short rows filled up."""
+def _join(listings: Sequence[Listing], names: Sequence[str]) -> Listing:
+    """Several sources as one; each file is named after its source, and numbered ones keep apart."""
+    prefixes = [name if names.count(name) == 1 else f"{name}-{index}" for index, name in enumerate(names, start=1)]
+    return Listing(
+        [
+            dataclasses.replace(recording, file_name=f"{prefix}/{recording.file_name}")
+            for prefix, listing in zip(prefixes, listings, strict=True)
+            for recording in listing.recordings
+        ],
+        any(listing.multi_label for listing in listings),
+        [
+            dataclasses.replace(missing, file_name=f"{prefix}/{missing.file_name}")
+            for prefix, listing in zip(prefixes, listings, strict=True)
+            for missing in listing.left_out
+        ],
+        frozenset().union(*(listing.left_out_labels for listing in listings)),
+    )
+
+
+def _name(source: Source) -> str:
+    if isinstance(source, datasets.Dataset | datasets.DatasetDict):
+        return "dataset"
+    return Path(source).resolve().name
+
+
+def _group_by_pattern(listing: Listing, pattern: str) -> Listing:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            columns = [name.strip() for name in next(reader, [])]
-            rows = [
-                (reader.line_num, dict(zip_longest(columns, map(str.strip, cells[: len(columns)]), fillvalue="")))
-                for cells in reader
-                if cells
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"Expected comma-separated UTF-8 text in {path}, found {error}; save it as such.") from error
-    return columns, rows
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise DataError(f"Expected a regular expression as --group_pattern, found {pattern!r}: {error}.") from error
+    recordings = []
+    for recording in listing.recordings:
+        # A pattern without a slash is about the file, wherever it lies.
+        name = recording.file_name if "/" in pattern else recording.file_name.rpartition("/")[2]
+        match = expression.search(name)
+        if match is None or not match.group(min(1, expression.groups)):
+            raise DataError(
+                f"Expected --group_pattern {pattern} to match every file name, found {recording.file_name} without a "
+                "match; mend the pattern or rename the file."
+            )
+        group = match.group(min(1, expression.groups))
+        recordings.append(dataclasses.replace(recording, group=group))
+    return dataclasses.replace(listing, recordings=recordings)

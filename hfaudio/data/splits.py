@@ -1,45 +1,62 @@
 """Dividing recordings into training and evaluation."""
 
+import logging
 from collections.abc import Sequence
-from fractions import Fraction
 
 import datasets
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from hfaudio.data.errors import DataError
+from hfaudio.data.leakage import check_parts, connected_groups, warn_of_near_duplicates
+from hfaudio.data.recordings import SPLIT_NAMES
+from hfaudio.data.stratification import deal_out
 
-__all__ = ["split_by_folds", "split_by_groups", "split_randomly"]
+__all__ = ["divide", "given_test_parts", "make_folds", "split_by_folds", "split_by_groups", "split_randomly"]
+
+logger = logging.getLogger(__name__)
+
+TRAINING_NAMES = frozenset({"train", "training"})
+TEST_NAMES = frozenset({"test", "testing", "eval", "evaluation"})
 
 
 def split_by_folds(dataset: datasets.Dataset, eval_folds: Sequence[str]) -> datasets.DatasetDict:
     """Holds out the recordings of given folds.
 
     Args:
-        dataset: What `load_audio_dataset` prepared, with its folds known.
+        dataset: Of a `PreparedAudio`, with its folds known.
         eval_folds: The folds to evaluate on.
 
     Returns:
         The parts `train` and `test`.
 
     Raises:
-        DataError: A fold does not exist, or a class is missing from what is left to train on.
+        DataError: A fold does not exist, a class is missing from what is left to train on, or a recording or a source
+            stands on both sides.
     """
     folds = np.array([str(fold) for fold in dataset["fold"]])
     known = sorted(set(folds))
     unknown = [fold for fold in eval_folds if fold not in known]
     if unknown:
         raise DataError(f"Expected --eval_folds among {', '.join(known)}, found {', '.join(unknown)}.")
-    held_out = np.isin(folds, list(eval_folds))
-    return _divide(dataset, np.flatnonzero(~held_out), np.flatnonzero(held_out))
+    return divide(dataset, np.isin(folds, list(eval_folds)))
+
+
+def given_test_parts(dataset: datasets.Dataset) -> list[str]:
+    """The given parts to evaluate on, where the folds are named like `train` and `test`; else none."""
+    parts = {fold for fold in dataset["fold"] if fold is not None}
+    if not parts or any(part.lower() not in SPLIT_NAMES for part in parts):
+        return []
+    return sorted(part for part in parts if part.lower() in TEST_NAMES) or sorted(
+        part for part in parts if part.lower() not in TRAINING_NAMES
+    )
 
 
 def split_by_groups(dataset: datasets.Dataset, test_size: float, seed: int) -> datasets.DatasetDict:
-    """Holds out whole groups, with the classes in proportion.
+    """Holds out whole groups at random, with the classes in proportion.
 
     Args:
-        dataset: What `load_audio_dataset` prepared, with its groups known.
-        test_size: The share to hold out, in (0, 0.5], met to the nearest fraction with a denominator up to ten.
+        dataset: Of a `PreparedAudio`; a recording without a group is one of its own, and copies stay together.
+        test_size: The share to hold out, in (0, 0.5].
         seed: Of the shuffling.
 
     Returns:
@@ -48,27 +65,19 @@ def split_by_groups(dataset: datasets.Dataset, test_size: float, seed: int) -> d
     Raises:
         DataError: There are too few groups, or a class is missing from what is left to train on.
     """
-    labels, groups = np.array(dataset["label"]), np.array(dataset["group"])
-    share = max(Fraction(test_size).limit_denominator(10), Fraction(1, 10))
-    parts = share.denominator
-    if min(len(set(groups)), np.bincount(labels).max()) < parts:
-        raise DataError(
-            f"Expected at least {parts} groups, and {parts} recordings of some class, to hold out {share} of them, "
-            f"found {len(set(groups))} groups of {len(labels)} recordings; change --test_size or --group_column."
-        )
-    folds = StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(labels, labels, groups)
-    test = np.sort(np.concatenate([held_out for _, held_out in folds][: share.numerator]))
-    return _divide(dataset, np.setdiff1d(np.arange(len(labels)), test), test)
+    groups = connected_groups(dataset["group"], dataset["content_hash"])
+    part = deal_out(_labels(dataset), groups, (1.0 - test_size, test_size), seed)
+    return divide(dataset, part == 1)
 
 
 def split_randomly(dataset: datasets.Dataset, test_size: float, seed: int) -> datasets.DatasetDict:
-    """Holds out recordings at random, with the classes in proportion and at least one of each.
+    """Holds out recordings at random, with the classes in proportion; only copies stay together.
 
     Recordings cut from the same source may then stand on both sides and flatter the score: where the sources are
     known, take `split_by_groups`.
 
     Args:
-        dataset: What `load_audio_dataset` prepared.
+        dataset: Of a `PreparedAudio`.
         test_size: The share to hold out, in (0, 0.5].
         seed: Of the shuffling.
 
@@ -78,33 +87,89 @@ def split_randomly(dataset: datasets.Dataset, test_size: float, seed: int) -> da
     Raises:
         DataError: A class has a single recording.
     """
-    labels = np.array(dataset["label"])
-    names = dataset.features["label"].names
-    counts = np.bincount(labels, minlength=len(names))
+    labels = _labels(dataset)
+    names = _class_names(dataset)
+    counts = np.bincount([label for own in labels for label in own], minlength=len(names))
     single = [name for name, count in zip(names, counts, strict=True) if count < 2]
     if single:
         raise DataError(
             f"Expected at least two recordings of every class, one to train and one to evaluate on, "
             f"found one of {', '.join(single)}; add recordings or remove the class."
         )
-    rng = np.random.default_rng(seed)
-    held_out = [
-        rng.permutation(np.flatnonzero(labels == label))[: max(1, round(test_size * count))]
-        for label, count in enumerate(counts)
-    ]
-    test = np.sort(np.concatenate(held_out))
-    return _divide(dataset, np.setdiff1d(np.arange(len(labels)), test), test)
+    part = deal_out(labels, connected_groups(dataset["content_hash"]), (1.0 - test_size, test_size), seed)
+    return divide(dataset, part == 1, groups_may_meet=True)
 
 
-def _divide(dataset: datasets.Dataset, train: np.ndarray, test: np.ndarray) -> datasets.DatasetDict:
-    labels = np.array(dataset["label"])
-    names = dataset.features["label"].names
-    missing = sorted(set(range(len(names))) - set(labels[train].tolist()))
+def make_folds(dataset: datasets.Dataset, num_folds: int, seed: int) -> datasets.Dataset:
+    """Gives every recording a fold, `1` to `num_folds`: groups stay whole, classes in proportion.
+
+    Args:
+        dataset: Of a `PreparedAudio`; a recording without a group is one of its own, and copies stay together.
+        num_folds: At least 2.
+        seed: Of the shuffling.
+
+    Returns:
+        The data set with a new column `fold`.
+
+    Raises:
+        DataError: There are fewer groups than folds.
+    """
+    groups = connected_groups(dataset["group"], dataset["content_hash"])
+    if not 2 <= num_folds <= len(set(groups.tolist())):
+        raise DataError(
+            f"Expected from 2 folds to as many as there are sources, {len(set(groups.tolist()))}, found {num_folds}; "
+            "change --num_folds."
+        )
+    folds = deal_out(_labels(dataset), groups, [1.0 / num_folds] * num_folds, seed)
+    names = [str(fold + 1) for fold in folds.tolist()]
+    return dataset.remove_columns("fold").add_column("fold", names)
+
+
+def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: bool = False) -> datasets.DatasetDict:
+    """Makes the parts of a split, and makes sure that they do not meet.
+
+    Args:
+        dataset: Of a `PreparedAudio`.
+        held_out: `(recordings,)`, whether each is to be evaluated on.
+        groups_may_meet: Warn of groups on both sides, in place of an error.
+
+    Returns:
+        The parts `train` and `test`.
+
+    Raises:
+        DataError: One part is empty, a class is missing from what is left to train on, or a recording or a group
+            stands on both sides.
+    """
+    names = _class_names(dataset)
+    labels = _labels(dataset)
+    trained = {label for own, out in zip(labels, held_out, strict=True) if not out for label in own}
+    missing = [name for index, name in enumerate(names) if index not in trained]
     if missing:
         raise DataError(
-            f"Expected every class in the part to train on, found no {', '.join(names[i] for i in missing)}; "
+            f"Expected every class in the part to train on, found no {', '.join(missing)}; "
             "hold out less or add recordings."
         )
-    if len(test) == 0:
-        raise DataError("Expected recordings to evaluate on, found none; hold out more or add recordings.")
-    return datasets.DatasetDict({"train": dataset.select(train), "test": dataset.select(test)})
+    if not held_out.any():
+        raise DataError(
+            "Expected recordings to evaluate on, found none: they may all be of one source; hold out more or add "
+            "recordings."
+        )
+    evaluated = {label for own, out in zip(labels, held_out, strict=True) if out for label in own}
+    unseen = [name for index, name in enumerate(names) if index not in evaluated]
+    if unseen:
+        logger.warning("No recording of %s is held out: they will not be evaluated.", ", ".join(unseen))
+    train, test = dataset.select(np.flatnonzero(~held_out)), dataset.select(np.flatnonzero(held_out))
+    check_parts(train, test, groups_may_meet)
+    if "fingerprint" in dataset.column_names:  # streamed recordings have none before they are decoded
+        warn_of_near_duplicates(train, test)
+    return datasets.DatasetDict({"train": train, "test": test})
+
+
+def _labels(dataset: datasets.Dataset) -> list[list[int]]:
+    multi_label = not isinstance(dataset.features["label"], datasets.ClassLabel)
+    return dataset["label"][:] if multi_label else [[label] for label in dataset["label"][:]]
+
+
+def _class_names(dataset: datasets.Dataset) -> list[str]:
+    feature = dataset.features["label"]
+    return feature.names if isinstance(feature, datasets.ClassLabel) else feature.feature.names

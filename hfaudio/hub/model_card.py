@@ -8,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from hfaudio.evaluation import HEADLINES, describe_metrics
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 
 __all__ = ["CardFacts", "write_model_card"]
@@ -61,7 +62,8 @@ def write_model_card(
     """
     results = [
         EvalResult("audio-classification", "audiofolder", facts.dataset_name, name, metrics[f"eval_{name}"])
-        for name in ("accuracy", "macro_f1")
+        for name in HEADLINES
+        if f"eval_{name}" in metrics
     ]
     card_data = ModelCardData(
         library_name="transformers",
@@ -75,7 +77,9 @@ def write_model_card(
         card_data,
         template_path=str(template),
         **vars(facts),
-        **{name: value for name, value in metrics.items() if name.startswith("eval_") or name.endswith("_recordings")},
+        **{name: value for name, value in metrics.items() if name.endswith("_recordings")},
+        results=describe_metrics(metrics),
+        multi_label=model.config.problem_type == "multi_label_classification",
         parameters=f"{model.num_parameters():,}",
         class_names=model.config.class_names,
         **{

@@ -2,12 +2,12 @@
 
 from hfaudio.training.arguments import (
     AudioTrainingArguments,
-    DataArguments,
     FeatureArguments,
     ModelArguments,
 )
 from hfaudio.training.augmentation import WaveformAugmentation
 from hfaudio.training.checkpoints import CheckpointError, remove_checkpoints
+from hfaudio.training.data_arguments import DataArguments, SourceArguments
 from hfaudio.training.experiment import TrainedClassifier, train_classifier
 from hfaudio.training.losses import FocalLoss, balanced_class_weights, focal_loss
 from hfaudio.training.normalization import fit_normalization
@@ -25,6 +25,7 @@ __all__ = [
     "FocalLossTrainer",
     "ModelArguments",
     "SeededSampler",
+    "SourceArguments",
     "SpecAugmentCollator",
     "TrainedClassifier",
     "WaveformAugmentation",

@@ -15,7 +15,7 @@ from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor
 from hfaudio.training.augmentation import WAVEFORM_AUGMENTATIONS
 from hfaudio.training.checkpoints import CheckpointError
 
-__all__ = ["AudioTrainingArguments", "DataArguments", "FeatureArguments", "ModelArguments"]
+__all__ = ["AudioTrainingArguments", "FeatureArguments", "ModelArguments"]
 
 LOSSES = ("focal", "cross_entropy")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -47,52 +47,6 @@ FIXED: dict[str, tuple[bool, str]] = {
     "gradient_checkpointing": (False, "the model is too small to gain by it"),
 }
 """Flags of `TrainingArguments` that cannot be changed here, and why."""
-
-
-@dataclass
-class DataArguments:
-    """Which recordings to learn from, and which to hold out."""
-
-    _argument_group_name = "data"
-
-    dataset: str | None = field(
-        default=None,
-        metadata={
-            "help": "Folder with one sub-folder of recordings a class, or with a metadata.csv (file_name, label). "
-            "Without it the built-in synthetic data set is used."
-        },
-    )
-    label_column: str | None = field(default=None, metadata={"help": "Column of the labels in metadata.csv [label]."})
-    fold_column: str | None = field(default=None, metadata={"help": "Column of given folds in metadata.csv."})
-    group_column: str | None = field(
-        default=None,
-        metadata={"help": "Column of sources or speakers in metadata.csv: none stands in both parts of the split."},
-    )
-    eval_folds: list[str] = field(
-        default_factory=list, metadata={"help": "Folds to evaluate on; the others are trained on."}
-    )
-    test_size: float = field(
-        default=0.2, metadata={"help": "Share to hold out at random; not used with --eval_folds."}
-    )
-    preparation_processes: int | None = field(
-        default=None, metadata={"help": "Processes that decode the recordings [one for each core]."}
-    )
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.test_size <= 0.5:
-            raise ValueError(f"--test_size must be above 0 and at most 0.5, found {self.test_size}.")
-        if self.preparation_processes is not None and self.preparation_processes < 1:
-            raise ValueError(f"--preparation_processes must be at least 1, found {self.preparation_processes}.")
-        if bool(self.eval_folds) != (self.fold_column is not None):
-            given, wanted = ("--eval_folds", "--fold_column") if self.eval_folds else ("--fold_column", "--eval_folds")
-            raise ValueError(
-                f"--fold_column and --eval_folds must be given together, found only {given}; add {wanted}."
-            )
-        if self.eval_folds and self.group_column is not None:
-            raise ValueError("--group_column splits at random, --eval_folds does not: give one of them.")
-        for flag in ("label_column", "fold_column", "group_column"):
-            if self.dataset is None and getattr(self, flag) is not None:
-                raise ValueError(f"--{flag} needs a --dataset, found none.")
 
 
 @dataclass
@@ -159,12 +113,15 @@ class ModelArguments:
     def __post_init__(self) -> None:
         self.build_config(num_channels=1, class_names=("no", "yes"))
 
-    def build_config(self, num_channels: int, class_names: Sequence[str]) -> SpectrogramCNNConfig:
+    def build_config(
+        self, num_channels: int, class_names: Sequence[str], multi_label: bool = False
+    ) -> SpectrogramCNNConfig:
         """Makes the model's configuration; flags win over the named size.
 
         Args:
             num_channels: Channels of the features.
             class_names: In the order of their indices.
+            multi_label: Whether a recording can have any number of classes.
 
         Raises:
             ValueError: A size lies outside its bounds.
@@ -174,6 +131,7 @@ class ModelArguments:
             self.model_size,
             num_channels=num_channels,
             dropout=self.dropout,
+            problem_type=("multi" if multi_label else "single") + "_label_classification",
             id2label=dict(enumerate(class_names)),
             label2id={name: index for index, name in enumerate(class_names)},
             **{name: size for name, size in sizes.items() if size is not None},

@@ -12,28 +12,22 @@ import datasets
 import torch
 from transformers import set_seed
 
-from hfaudio.data import (
-    SYNTHETIC_VERSION,
-    AudioCrops,
-    LeftOut,
-    PreparedAudio,
-    load_audio_dataset,
-    split_by_folds,
-    split_by_groups,
-    split_randomly,
-    write_synthetic_dataset,
-)
+from hfaudio.data import AudioCrops, LeftOut, write_split
 from hfaudio.evaluation import compute_metrics, prediction_rows
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
-from hfaudio.training.arguments import AudioTrainingArguments, DataArguments, FeatureArguments, ModelArguments
+from hfaudio.training.arguments import AudioTrainingArguments, FeatureArguments, ModelArguments
 from hfaudio.training.augmentation import WaveformAugmentation
 from hfaudio.training.checkpoints import RunSettingsWriter, check_same_run
+from hfaudio.training.data_arguments import DataArguments
 from hfaudio.training.losses import balanced_class_weights
 from hfaudio.training.normalization import fit_normalization
 from hfaudio.training.specaugment import SpecAugmentCollator
 from hfaudio.training.trainer import FocalLossTrainer
+from hfaudio.training.training_data import TrainingData, load_training_data
 
 __all__ = ["TrainedClassifier", "train_classifier"]
+
+STREAMED_FOR_NORMALIZATION = 1000  # recordings, enough for the mean of a band; all would be decoded once more
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,7 @@ class TrainedClassifier:
         model: The last weights; no epoch is chosen on the held-out part.
         feature_extractor: With the training part's normalization.
         split: The recordings of the parts `train` and `test`.
+        split_description: How they were chosen, in a few words.
         left_out: The recordings that could not be used.
         metrics: Of the training and of the held-out part.
         predictions: One row for each held-out recording; see `hfaudio.evaluation.prediction_rows`.
@@ -52,6 +47,7 @@ class TrainedClassifier:
     model: SpectrogramCNNForAudioClassification
     feature_extractor: SpectrogramCNNFeatureExtractor
     split: datasets.DatasetDict
+    split_description: str
     left_out: Sequence[LeftOut]
     metrics: Mapping[str, Any]
     predictions: Sequence[Mapping[str, Any]]
@@ -64,8 +60,7 @@ class TrainedClassifier:
         with (folder / "all_results.json").open("w", encoding="utf-8") as file:
             json.dump(dict(self.metrics), file, indent=2)
             file.write("\n")
-        parts = [(name, part) for part in self.split for name in self.split[part]["file_name"]]
-        _write_csv(folder / "split.csv", ("file_name", "split"), ({"file_name": n, "split": p} for n, p in parts))
+        write_split(self.split, folder / "split.csv")
         _write_csv(folder / "left_out.csv", ("file_name", "reason"), map(asdict, self.left_out))
         (folder / "eval").mkdir(exist_ok=True)
         _write_csv(folder / "eval" / "predictions.csv", tuple(self.predictions[0]), self.predictions)
@@ -89,15 +84,20 @@ def train_classifier(
     checkpoint = training.checkpoint_to_resume()
     training.use_cpu_threads()
     with training.main_process_first(desc="preparing the recordings"):
-        audio = load_recordings(data, features.sampling_rate)
-    split = split_recordings(audio, data, training.seed)
+        recordings = load_training_data(data, features.sampling_rate, training.seed)
+    split = recordings.split
     set_seed(training.seed)
     extractor = features.build_extractor()
-    fit_normalization(extractor, split["train"])
-    classifier = SpectrogramCNNForAudioClassification(model.build_config(extractor.num_channels, audio.class_names))
+    fit_normalization(
+        extractor,
+        recordings.training_crops(extractor.crop_samples),
+        at_most=STREAMED_FOR_NORMALIZATION if data.streaming else None,
+    )
+    config = model.build_config(extractor.num_channels, recordings.class_names, recordings.multi_label)
+    classifier = SpectrogramCNNForAudioClassification(config)
     # Convolutions on the CPU and on tensor cores are fastest with the channels last.
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # a decorator there hides self
-    trainer = build_trainer(classifier, extractor, split, training)
+    trainer = build_trainer(classifier, extractor, recordings, training)
     settings = {name: repr(value) for part in (data, features, model) for name, value in vars(part).items()}
     settings.update({name: repr(getattr(training, name)) for name in ("seed", "data_seed", "loss", "focal_gamma")})
     if checkpoint is not None:
@@ -107,50 +107,27 @@ def train_classifier(
     held_out = AudioCrops(split["test"], extractor.crop_samples)
     evaluated: Any = trainer.predict(held_out, metric_key_prefix="eval")
     predictions = prediction_rows(
-        split["test"]["file_name"], split["test"]["label"], evaluated.predictions, audio.class_names
+        split["test"]["file_name"], split["test"]["label"], evaluated.predictions, recordings.class_names
     )
     metrics = {
         **trained.metrics,
         **evaluated.metrics,
         "train_recordings": len(split["train"]),
         "eval_recordings": len(split["test"]),
-        "left_out_recordings": len(audio.left_out),
+        "left_out_recordings": len(recordings.left_out),
         "parameters": classifier.num_parameters(),
         "processes": training.world_size,
     }
     metrics.pop("total_flos", None)  # transformers' estimate, made for language models
-    return TrainedClassifier(classifier, extractor, split, audio.left_out, metrics, predictions)
-
-
-def load_recordings(data: DataArguments, sampling_rate: int) -> PreparedAudio:
-    """Prepares the data set that the arguments name; without one the built-in synthetic recordings."""
-    if data.dataset is not None:
-        return load_audio_dataset(
-            data.dataset,
-            data.label_column,
-            data.fold_column,
-            data.group_column,
-            sampling_rate=sampling_rate,
-            num_proc=data.preparation_processes,
-        )
-    cache = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio"
-    folder = write_synthetic_dataset(cache / f"synthetic-{SYNTHETIC_VERSION}")
-    return load_audio_dataset(folder, sampling_rate=sampling_rate, num_proc=data.preparation_processes)
-
-
-def split_recordings(audio: PreparedAudio, data: DataArguments, seed: int) -> datasets.DatasetDict:
-    """Holds out given folds, or else whole groups where they are known, or else recordings at random."""
-    if data.eval_folds:
-        return split_by_folds(audio.dataset, data.eval_folds)
-    if data.group_column is not None:
-        return split_by_groups(audio.dataset, data.test_size, seed)
-    return split_randomly(audio.dataset, data.test_size, seed)
+    return TrainedClassifier(
+        classifier, extractor, split, recordings.split_description, recordings.left_out, metrics, predictions
+    )
 
 
 def build_trainer(
     classifier: SpectrogramCNNForAudioClassification,
     extractor: SpectrogramCNNFeatureExtractor,
-    split: datasets.DatasetDict,
+    recordings: TrainingData,
     training: AudioTrainingArguments,
 ) -> FocalLossTrainer:
     """Puts crops, augmentation, collator, loss and metrics together."""
@@ -159,13 +136,13 @@ def build_trainer(
         augmentation = WaveformAugmentation(training.waveform_augmentation, extractor.sampling_rate)
     alpha = None
     if training.class_weights == "balanced":
-        alpha = balanced_class_weights(torch.tensor(split["train"]["label"]), len(classifier.config.class_names))
+        alpha = balanced_class_weights(torch.tensor(recordings.training_labels), len(recordings.class_names))
     return FocalLossTrainer(
         model=classifier,
         args=training,
         alpha=alpha,
-        train_dataset=AudioCrops(split["train"], extractor.crop_samples, augmentation),
-        eval_dataset=AudioCrops(split["test"], extractor.crop_samples),
+        train_dataset=recordings.training_crops(extractor.crop_samples, augmentation),
+        eval_dataset=AudioCrops(recordings.split["test"], extractor.crop_samples),
         data_collator=SpecAugmentCollator(
             extractor, training.freq_mask, training.time_mask, training.num_freq_masks, training.num_time_masks
         ),

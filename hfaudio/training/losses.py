@@ -109,7 +109,7 @@ def balanced_class_weights(labels: Tensor, num_labels: int) -> Tensor:
     """Weights inverse to how often each class occurs, one on average over the examples.
 
     Args:
-        labels: `(examples,)`, class indices; every class occurs.
+        labels: `(labels,)`, class indices, several of an example in multi-label data; every class occurs.
         num_labels: Number of classes.
 
     Returns:

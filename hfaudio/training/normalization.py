@@ -1,9 +1,9 @@
 """Measuring the mean and standard deviation of the training set's features."""
 
-import datasets
+import numpy as np
 import torch
 
-from hfaudio.data import AudioCrops
+from hfaudio.data import Crops
 from hfaudio.model import SpectrogramCNNFeatureExtractor
 
 __all__ = ["fit_normalization"]
@@ -12,7 +12,7 @@ SMALLEST_STD = 1e-3  # a band that never changes (a mel filter without a bin, sa
 
 
 def fit_normalization(
-    extractor: SpectrogramCNNFeatureExtractor, dataset: datasets.Dataset, batch_size: int = 32
+    extractor: SpectrogramCNNFeatureExtractor, clips: Crops, at_most: int | None = None, batch_size: int = 32
 ) -> None:
     """Sets the extractor's mean and standard deviation to those of a data set's features.
 
@@ -20,15 +20,16 @@ def fit_normalization(
 
     Args:
         extractor: Is changed.
-        dataset: Rows with `waveform` and `label`, the part to train on.
+        clips: The part to train on.
+        at_most: Recordings to take, evenly spread; None takes all.
         batch_size: Recordings whose features are held at once.
     """
     extractor.set_normalization(None, None)
-    clips = AudioCrops(dataset, extractor.crop_samples)
     shape = (extractor.num_channels, extractor.feature_size)
     total, squares, frames = torch.zeros(shape).double(), torch.zeros(shape).double(), 0
-    for first in range(0, len(clips), batch_size):
-        waveforms = [clips[index]["waveform"] for index in range(first, min(first + batch_size, len(clips)))]
+    indices = np.linspace(0, len(clips) - 1, min(len(clips), at_most or len(clips))).round().astype(int).tolist()
+    for first in range(0, len(indices), batch_size):
+        waveforms = [clips[index]["waveform"] for index in indices[first : first + batch_size]]
         batch = extractor(waveforms, sampling_rate=extractor.sampling_rate)
         mask = batch["attention_mask"][:, None, None, :].double()
         features = batch["input_features"].double() * mask

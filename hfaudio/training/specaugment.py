@@ -93,12 +93,12 @@ class SpecAugmentCollator:
             examples: Each with a `waveform (samples,)`, `labels` and, for training, a `seed`.
 
         Returns:
-            `input_features`, `attention_mask` and `labels (batch,)`.
+            `input_features`, `attention_mask` and `labels`, `(batch,)` or `(batch, num_labels)`.
         """
         extractor = self.feature_extractor
         waveforms = [example["waveform"] for example in examples]
         batch = dict(extractor(waveforms, sampling_rate=extractor.sampling_rate))
-        batch["labels"] = torch.tensor([example["labels"] for example in examples])
+        batch["labels"] = torch.from_numpy(np.array([example["labels"] for example in examples]))
         if all("seed" in example for example in examples):
             batch["input_features"] = self._mask(batch["input_features"], [example["seed"] for example in examples])
         return batch

@@ -1,0 +1,89 @@
+"""Class folders: the name of a sub-folder is the class of the recordings in it."""
+
+import os
+from collections.abc import Container, Iterator
+from pathlib import Path
+
+from hfaudio.data.errors import DataError
+from hfaudio.data.recordings import AUDIO_EXTENSIONS, READABLE_EXTENSIONS, SPLIT_NAMES, Recording
+
+__all__ = ["find_files", "list_class_folders", "split_parts"]
+
+
+def list_class_folders(folder: Path) -> list[Recording]:
+    """Lists the audio files below each sub-folder, at any depth, in the order of their names.
+
+    Where every sub-folder is named like a part of a split (`train`, `test`, ...), the classes are one level below,
+    and the part becomes the fold.
+
+    Args:
+        folder: The data set.
+
+    Returns:
+        The recordings; none if there are no sub-folders.
+
+    Raises:
+        DataError: A class has no audio file, or a part no class.
+    """
+    parts = split_parts(folder)
+    for part in parts:
+        if not _sub_folders(part):
+            raise DataError(
+                f"Expected one sub-folder of recordings for each class in {part}, found none; make them, write a "
+                "metadata.csv, or move the folder elsewhere."
+            )
+    if parts:
+        return [recording for part in parts for recording in _list_classes(folder, part, part.name)]
+    return list(_list_classes(folder, folder, fold=None))
+
+
+def split_parts(folder: Path) -> list[Path]:
+    """The sub-folders, if every one is named like a part of a split (`train`, `test`, ...); else none."""
+    parts = _sub_folders(folder)
+    return parts if all(part.name.lower() in SPLIT_NAMES for part in parts) else []
+
+
+def find_files(folder: str | os.PathLike[str], endings: Container[str] = AUDIO_EXTENSIONS) -> list[str]:
+    """The paths of the files below a folder, at any depth and behind links, in order; hidden ones are left aside.
+
+    Args:
+        folder: Where to look.
+        endings: Those of the files wanted, in lower case.
+    """
+    found = []
+    seen = set()
+    for directory, sub_folders, names in os.walk(folder, followlinks=True):
+        place = os.path.realpath(directory)
+        if place in seen:  # a link to a folder that holds it would be followed for ever
+            sub_folders.clear()
+            continue
+        seen.add(place)
+        sub_folders[:] = sorted(name for name in sub_folders if not name.startswith("."))
+        found += [
+            os.path.join(directory, name)
+            for name in names
+            if os.path.splitext(name)[1].lower() in endings and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _list_classes(root: Path, folder: Path, fold: str | None) -> Iterator[Recording]:
+    for class_folder in _sub_folders(folder):
+        files = find_files(class_folder)
+        if not files:
+            raise DataError(
+                f"Expected recordings in every sub-folder of {folder}, found none in {class_folder.name}; audio files "
+                f"end in {', '.join(READABLE_EXTENSIONS)}. Add some, or move the folder elsewhere."
+            )
+        for path in files:
+            file_name = Path(os.path.relpath(path, root)).as_posix()
+            yield Recording(_printable(file_name), (_printable(class_folder.name),), path, fold=fold)
+
+
+def _printable(name: str) -> str:
+    """A name as text: Linux allows names that are none, and tables do not."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _sub_folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,0 +1,82 @@
+"""What is measured of every recording while it is decoded: enough for the report and for all checks."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from hfaudio.data.decoding import UnreadableAudioError, read_audio
+from hfaudio.data.near_duplicates import acoustic_fingerprint
+from hfaudio.data.recordings import Recording
+from hfaudio.data.resampling import resample
+from hfaudio.data.silence import frame_levels, trim_silence
+
+__all__ = ["MEASUREMENTS", "measure_recording"]
+
+SILENT_PEAK = 2.0**-15  # one step of 16 bits, -90 dB
+GLANCE = 4096  # samples, which settle it for nearly every recording
+SILENT_FRAME_DB = -60.0
+
+MEASUREMENTS = {
+    "unreadable": pa.string(),  # why nothing can be learned from it, or null
+    "content_hash": pa.string(),  # of the waveform
+    "fingerprint": pa.binary(),  # float16, see near_duplicates
+    "seconds": pa.float64(),  # of the file or its span, before trimming
+    "native_sampling_rate": pa.int32(),  # Hz
+    "channels": pa.int32(),
+    "encoding": pa.string(),
+    "peak": pa.float32(),  # largest magnitude in any channel, 1 is full scale
+    "level": pa.float32(),  # RMS of the mono mix, dB below full scale
+    "clipped": pa.float32(),  # share of the frames
+    "silence": pa.float32(),  # share of the time below -60 dB
+    "truncated": pa.bool_(),
+}
+"""Names and types of the columns."""
+
+
+def measure_recording(
+    recording: Recording, sampling_rate: int, decoder: str, trim: str
+) -> tuple[np.ndarray, dict[str, object]]:
+    """Decodes and measures a recording.
+
+    Args:
+        recording: Which.
+        sampling_rate: The rate wanted, in Hz.
+        decoder: See `hfaudio.data.decoding.read_audio`.
+        trim: See `hfaudio.data.silence.trim_silence`.
+
+    Returns:
+        The waveform `(samples,)` in float32, and one value for each of `MEASUREMENTS`. If nothing can be learned from
+        it, the waveform is empty, `unreadable` tells why and all else is None.
+    """
+    try:
+        native = read_audio(recording.encoded(), decoder, recording.start, recording.end)
+        _check_sounding(native.samples, native.peak)
+        levels = frame_levels(native.samples, native.sampling_rate)
+        waveform = resample(native.samples, native.sampling_rate, sampling_rate)
+        waveform = trim_silence(waveform, sampling_rate, trim)
+    except UnreadableAudioError as error:
+        return np.empty(0, np.float32), {**dict.fromkeys(MEASUREMENTS), "unreadable": str(error)}
+    return waveform, {
+        "unreadable": None,
+        "content_hash": xxhash.xxh3_128_hexdigest(waveform.data),
+        "fingerprint": acoustic_fingerprint(waveform, sampling_rate).tobytes(),
+        "seconds": len(native.samples) / native.sampling_rate,
+        "native_sampling_rate": native.sampling_rate,
+        "channels": native.channels,
+        "encoding": native.encoding,
+        "peak": native.peak,
+        "level": 10.0 * math.log10(float(np.mean(10.0 ** (levels / 10.0)))),
+        "clipped": native.clipped,
+        "silence": float(np.mean(levels < SILENT_FRAME_DB)),
+        "truncated": native.truncated,
+    }
+
+
+def _check_sounding(mix: np.ndarray, peak: float) -> None:
+    for part in (mix[:GLANCE], mix):
+        if float(part.max() - part.min()) >= 2.0 * SILENT_PEAK:  # a constant offset is no sound
+            return
+    cancelled = peak > 2.0 * SILENT_PEAK and abs(float(mix[0])) < peak / 2.0
+    raise UnreadableAudioError("wholly silent" + (": its channels cancel each other out" if cancelled else ""))

@@ -1,0 +1,116 @@
+"""Finding recordings that are the same sound in other clothes: re-encoded, resampled, louder, noisier, shifted."""
+
+from functools import lru_cache
+
+import numpy as np
+import scipy.fft
+import torch
+
+__all__ = ["FINGERPRINT_SIZE", "SIMILARITY_THRESHOLD", "acoustic_fingerprint", "near_duplicate_pairs"]
+
+BANDS = 33  # evenly on the mel scale
+LOWEST, HIGHEST = 100.0, 3800.0  # Hz; what a copy at 8 kHz still holds
+MODULATIONS = np.linspace(1.3, 8.8, 8)  # Hz; none a whole number, at which clocks tick
+FINGERPRINT_SIZE = 2 * (BANDS - 1) * len(MODULATIONS)
+
+FRAME = 0.064  # seconds; half of it from frame to frame, or a shift by part of a frame would change the fingerprint
+MIN_FRAMES = 14  # 0.48 seconds
+MAX_SECONDS = 60
+MIN_RATE = 2000  # Hz; below it the bands are narrower than a bin
+MIN_DEVIATION = 0.1  # nepers of energy; white noise has 0.56, a steady tone 0.01
+COMPRESSION = 0.3  # of the magnitudes, which would otherwise be those of a few strong modulations
+
+# Measured on 400 recordings of ESC-10 and 1761 of UrbanSound8K, of four seconds and more. Of 452 of them in 15 clothes
+# each (MP3, Ogg, 8 kHz, -12 dB, noise at 30 dB, up to 0.5 s of silence before them or cut off them) 98.5 % lie above;
+# of those cut by 0.5 s, 90 %. Of 1.6 million pairs of different sources four do: one has a correlation of 0.97, three
+# are an engine under two neighbouring numbers. The next highest has 0.33, or 0.40 where all are cut to 0.7 seconds.
+SIMILARITY_THRESHOLD = 0.45
+BLOCK = 2048  # fingerprints a side: 16 MiB of similarities at a time
+
+
+def acoustic_fingerprint(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
+    """Describes how the spectrum of a recording moves, whatever its level, its colour and where it starts.
+
+    The log energies of neighbouring bands are Fourier-transformed over time, and the one is multiplied with the
+    conjugate of the other: a shift turns both by the same angle, which the product no longer holds. What all bands
+    have in common is taken off first and last, as two barks, or two clocks, have it in common too. That leaves out
+    when things happen: the very same click, repeated at other times, counts as the same sound.
+
+    Args:
+        samples: A mono waveform, `(samples,)`; what lies after its first minute is left out.
+        sampling_rate: Its rate, in Hz. Fingerprints of different rates can be compared from 7600 Hz on.
+
+    Returns:
+        `(FINGERPRINT_SIZE,)` in float16, of norm one; or zeros, which resemble nothing, where the recording is shorter
+        than 0.48 seconds, sampled at less than 2000 Hz, silent, or steady.
+    """
+    nothing = np.zeros(FINGERPRINT_SIZE, np.float16)
+    if sampling_rate < MIN_RATE:
+        return nothing
+    window, starts = _analysis(sampling_rate)
+    hop = len(window) // 2
+    samples = samples[: MAX_SECONDS * sampling_rate].astype(np.float32, copy=False)
+    if len(samples) < len(window) + (MIN_FRAMES - 1) * hop:
+        return nothing
+    frames = np.lib.stride_tricks.sliding_window_view(samples, len(window))[::hop]
+    spectrum = torch.fft.rfft(torch.from_numpy(frames * window)).numpy()[:, : starts[-1]]  # half the time of numpy's
+    energies = np.add.reduceat(spectrum.real**2 + spectrum.imag**2, starts[:-1], axis=1)
+    loudness = energies.sum(axis=1)
+    if loudness.mean() <= 1e-10 * len(window) ** 2 * np.square(samples).mean():  # nothing there but rounding errors
+        return nothing
+
+    # Silence that was added, or that an encoder filled, must not count.
+    weights = loudness / (loudness + 1e-3 * loudness.mean())
+    levels = np.log(energies + 1e-4 * energies.mean(axis=0).max())
+    levels -= levels.mean(axis=1, keepdims=True)
+    levels = (levels - weights @ levels / weights.sum()) * weights[:, None]
+    if np.square(levels).mean() < MIN_DEVIATION**2 * np.square(weights).mean():
+        return nothing
+
+    seconds = np.arange(len(levels)) * hop / sampling_rate
+    modulations = np.exp(-2j * np.pi * np.outer(MODULATIONS, seconds)).astype(np.complex64) @ levels
+    products = modulations[:, 1:] * modulations[:, :-1].conj()
+    products *= np.maximum(np.abs(products), 1e-12) ** (COMPRESSION - 1)
+    products -= products.mean(axis=1, keepdims=True)
+    products /= np.maximum(np.linalg.norm(products, axis=1, keepdims=True), 1e-12)
+    fingerprint = products.ravel().view(np.float32)
+    return (fingerprint / np.linalg.norm(fingerprint)).astype(np.float16)
+
+
+def near_duplicate_pairs(
+    fingerprints: np.ndarray, others: np.ndarray | None = None, threshold: float = SIMILARITY_THRESHOLD
+) -> np.ndarray:
+    """Finds the recordings that are nearly the same, by the cosine of their fingerprints.
+
+    Besides the answer, memory holds one block of similarities, however many recordings there are.
+
+    Args:
+        fingerprints: `(recordings, FINGERPRINT_SIZE)`, of `acoustic_fingerprint`.
+        others: `(other_recordings, FINGERPRINT_SIZE)` to compare them with; by default they are compared with each
+            other.
+        threshold: The cosine from which on two count as nearly the same.
+
+    Returns:
+        `(pairs, 2)` in int64, in rising order: an index into `fingerprints` and one into `others`; or two into
+        `fingerprints`, the lower first.
+    """
+    columns = fingerprints if others is None else others
+    found = [np.empty((0, 2), np.int64)]
+    for row in range(0, len(fingerprints), BLOCK):
+        block = fingerprints[row : row + BLOCK].astype(np.float32)
+        for column in range(row if others is None else 0, len(columns), BLOCK):
+            similar = block @ columns[column : column + BLOCK].astype(np.float32).T >= threshold
+            if others is None and column == row:
+                similar = np.triu(similar, 1)
+            found.append(np.argwhere(similar) + np.array([row, column]))
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+@lru_cache(maxsize=8)
+def _analysis(sampling_rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the window, `(samples,)`, and the first bin of each band and the one after the last, `(BANDS + 1,)`."""
+    length = scipy.fft.next_fast_len(round(FRAME * sampling_rate), real=True)
+    lowest, highest = np.log1p(np.array([LOWEST, min(HIGHEST, 0.49 * sampling_rate)]) / 700)
+    edges = 700 * np.expm1(np.linspace(lowest, highest, BANDS + 1))
+    return np.hanning(length).astype(np.float32), np.ceil(edges * length / sampling_rate).astype(np.intp)

@@ -1,0 +1,264 @@
+"""The cache of decoded recordings: Arrow shards, each written whole or not at all."""
+
+import errno
+import hashlib
+import multiprocessing
+import os
+import sys
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import torch
+import xxhash
+from threadpoolctl import threadpool_limits
+
+from hfaudio.data.decoding import DECODERS, has_torchcodec
+from hfaudio.data.errors import DataError
+from hfaudio.data.measurements import MEASUREMENTS, measure_recording
+from hfaudio.data.recordings import EmbeddedAudio, Recording
+from hfaudio.data.silence import TRIM_MODES
+
+__all__ = ["DecodingSettings", "available_cores", "cached_shards"]
+
+CACHE_VERSION = 2  # raise it whenever the same file would be decoded to other samples or measured otherwise
+ROWS_HELD = 16  # decoded recordings that a process holds before they go to the disk ...
+SAMPLES_HELD = 1 << 23  # ... unless they are long
+READ_AT_ONCE = 1 << 20  # bytes
+SMALLEST_SHARD = 16  # recordings, on average
+MOST_SHARDS = 512
+
+SCHEMA = pa.schema([("waveform", pa.large_list(pa.float32())), *MEASUREMENTS.items()])
+
+
+@dataclass(frozen=True)
+class DecodingSettings:
+    """What decides the samples of a recording.
+
+    Attributes:
+        sampling_rate: The rate wanted, in Hz.
+        decoder: One of `hfaudio.data.decoding.DECODERS`.
+        trim_silence: One of `hfaudio.data.silence.TRIM_MODES`.
+
+    Raises:
+        ValueError: There is no such rate, decoder or mode.
+    """
+
+    sampling_rate: int = 16_000
+    decoder: str = "auto"
+    trim_silence: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.sampling_rate < 1:
+            raise ValueError(f"sampling_rate must be at least 1 Hz, found {self.sampling_rate}.")
+        for name, choices in (("decoder", DECODERS), ("trim_silence", TRIM_MODES)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, found {getattr(self, name)!r}.")
+
+
+def available_cores() -> int:
+    """The CPU cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cached_shards(recordings: Sequence[Recording], settings: DecodingSettings, num_proc: int) -> list[Path]:
+    """Decodes recordings in parallel, with a progress bar, and returns the files that hold them.
+
+    A shard is named by what its files hold and by the settings. A second name, of their paths, sizes and times of
+    change, leads to the first: unchanged files are not read again, and moved or touched ones are not decoded again.
+    What an interrupted run has finished, the next one finds. Where a shard ends depends on the file's name alone: a
+    recording that is added changes one shard.
+
+    Args:
+        recordings: What to decode.
+        settings: How.
+        num_proc: Processes at most.
+
+    Returns:
+        Arrow stream files, which hold one row for each recording, in their order.
+
+    Raises:
+        DataError: The disk is full, or a decoder ended its process.
+    """
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / f"decoded-{CACHE_VERSION}"
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [ShardJob(tuple(shard), settings, folder) for shard in _divide(recordings)]
+    waiting = [job for job in jobs if job.finished() is None]
+    if waiting:
+        _run(waiting, num_proc)
+    return [job.finished() or job.write() for job in jobs]
+
+
+def _divide(recordings: Sequence[Recording]) -> Iterator[Sequence[Recording]]:
+    size = SMALLEST_SHARD
+    while size * MOST_SHARDS < len(recordings):
+        size *= 8
+    first = 0
+    for past, recording in enumerate(recordings, start=1):
+        ends = zlib.crc32(recording.file_name.encode()) % size == 0
+        if ends or past - first == 4 * size or past == len(recordings):
+            yield recordings[first:past]
+            first = past
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Decoding some recordings into one file."""
+
+    recordings: tuple[Recording, ...]
+    settings: DecodingSettings
+    folder: Path
+
+    def finished(self) -> Path | None:
+        """The file, if these very files have been decoded before."""
+        try:
+            path = self.folder / self._name_file().read_text(encoding="ascii")
+        except FileNotFoundError:
+            return None
+        return path if path.is_file() else None
+
+    def write(self) -> Path:
+        """Decodes the recordings, unless others with the same content have been decoded."""
+        name_file = self._name_file()  # before the files are read: one that changes meanwhile is decoded again
+        path = self.folder / f"{self._content_key()}.arrow"
+        if not path.is_file():
+            with (
+                _replacing(path) as partial,
+                pa.OSFile(str(partial), "wb") as sink,
+                pa.ipc.new_stream(sink, SCHEMA) as writer,
+            ):
+                for rows in _decoded(self.recordings, self.settings):
+                    writer.write_batch(_as_batch(rows))
+        with _replacing(name_file) as partial:
+            partial.write_text(path.name, encoding="ascii")
+        return path
+
+    def _name_file(self) -> Path:
+        digest = self._digest()
+        for recording in self.recordings:
+            audio = recording.audio
+            if isinstance(audio, EmbeddedAudio):
+                place: tuple[object, ...] = (audio.table._fingerprint, audio.row)
+            else:
+                place = (os.path.abspath(audio), *_state(audio))
+            digest.update(f"{place}\0{recording.start}\0{recording.end}\0".encode(errors="surrogateescape"))
+        return self.folder / f"{digest.hexdigest()[:32]}.name"
+
+    def _content_key(self) -> str:
+        digest = self._digest()
+        for recording in self.recordings:
+            digest.update(_content_digest(recording.encoded()))
+            digest.update(f"{recording.start}\0{recording.end}\0".encode())
+        return digest.hexdigest()[:32]
+
+    def _digest(self) -> "hashlib._Hash":
+        return hashlib.sha256(f"{CACHE_VERSION}\0{self.settings}\0{has_torchcodec()}\0".encode())
+
+
+def _state(path: str) -> tuple[int, ...]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns  # the last changes with the permission to read, too
+
+
+def _content_digest(content: str | bytes) -> bytes:
+    if isinstance(content, bytes):
+        return xxhash.xxh3_128_digest(content)
+    digest = xxhash.xxh3_128()
+    try:
+        with open(content, "rb") as file:
+            while block := file.read(READ_AT_ONCE):
+                digest.update(block)
+    except OSError as error:
+        return str(error.errno).encode()
+    return digest.digest()
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    partial = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(
+                f"Expected room for decoded recordings in {path.parent} (64 kB a second at 16 kHz), found the disk "
+                "full; free some, or set HF_DATASETS_CACHE to a larger disk."
+            ) from error
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _decoded(recordings: Sequence[Recording], settings: DecodingSettings) -> Iterator[list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    held = 0
+    for recording in recordings:
+        waveform, measurements = measure_recording(
+            recording, settings.sampling_rate, settings.decoder, settings.trim_silence
+        )
+        rows.append({"waveform": waveform, **measurements})
+        held += len(waveform)
+        if len(rows) == ROWS_HELD or held >= SAMPLES_HELD:
+            yield rows
+            rows, held = [], 0
+    if rows:
+        yield rows
+
+
+def _as_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    waveforms = [row.pop("waveform") for row in rows]
+    offsets = np.cumsum([0, *map(len, waveforms)])
+    column = pa.LargeListArray.from_arrays(offsets, np.concatenate(waveforms))
+    measured = pa.RecordBatch.from_pylist(rows, schema=pa.schema(MEASUREMENTS.items()))
+    return pa.RecordBatch.from_arrays([column, *measured.columns], schema=SCHEMA)
+
+
+_jobs: Sequence[ShardJob] = ()  # of a worker process
+
+
+def _start_worker(jobs: Sequence[ShardJob]) -> None:
+    global _jobs
+    _jobs = jobs
+    # Each process keeps to one thread, which a forked one must do with OpenMP anyway.
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
+def _write_job(index: int) -> int:
+    _jobs[index].write()
+    return len(_jobs[index].recordings)
+
+
+def _run(jobs: Sequence[ShardJob], num_proc: int) -> None:
+    # A forked process starts in milliseconds and inherits the jobs; elsewhere they are sent.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    total = sum(len(job.recordings) for job in jobs)
+    order = sorted(range(len(jobs)), key=lambda index: -len(jobs[index].recordings))
+    with (
+        ProcessPoolExecutor(min(num_proc, len(jobs)), context, _start_worker, (jobs,)) as pool,
+        datasets.utils.tqdm(total=total, desc="Decoding", unit=" recordings") as progress,
+    ):
+        futures = [pool.submit(_write_job, index) for index in order]
+        try:
+            for future in as_completed(futures):
+                progress.update(future.result())
+        except BrokenProcessPool as error:
+            raise DataError(
+                "Expected the decoding processes to live, found one ended by the system, as it does when memory runs "
+                f"out; try --preparation_processes {max(1, num_proc // 2)}. What is decoded is kept."
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,235 @@
+"""Data sets that are tables already: in memory, as Parquet files, or on the Hub."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+import huggingface_hub.constants
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+from huggingface_hub.errors import HfHubHTTPError
+
+from hfaudio.data.errors import DataError
+from hfaudio.data.manifest import NO_COLUMN, USUAL_NAMES
+from hfaudio.data.recordings import Columns, EmbeddedAudio, Listing, Recording
+from hfaudio.data.table_cells import (
+    as_text,
+    class_label_names,
+    is_class_label,
+    name_of_span,
+    parse_span,
+    split_labels,
+)
+
+__all__ = ["holds_audio", "is_hub_id", "list_dataset", "list_hub_dataset", "list_parquet"]
+
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
+BATCH_ROWS = 100
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether a text has the form of a Hub data set's id, `owner/name` or `owner/name@revision`."""
+    return HUB_ID.fullmatch(source) is not None
+
+
+def holds_audio(parquet: Path) -> bool:
+    """Whether a Parquet file has a column of recordings, and not only of their paths."""
+    try:
+        features = datasets.Features.from_arrow_schema(pyarrow.parquet.read_schema(parquet))
+    except (pa.ArrowException, OSError):
+        return False
+    return any(_is_audio(feature) for feature in features.values())
+
+
+def list_hub_dataset(source: str, columns: Columns) -> Listing:
+    """Lists a data set of the Hub, or of the Hub's cache where there is no network.
+
+    Args:
+        source: `owner/name` or `owner/name@revision`.
+        columns: Which columns mean what.
+
+    Raises:
+        DataError: It cannot be loaded or listed.
+    """
+    name, _, revision = source.partition("@")
+    dataset = _load(
+        lambda: datasets.load_dataset(name, revision=revision or None),
+        f"Expected a path or the id of a Hub data set, found nothing at the path {source} and no data set of that id "
+        "that can be loaded ({reason}); check the path or the id, the network and your access.",
+    )
+    # A table of strangers must not lead to other files of this machine.
+    caches = (Path(huggingface_hub.constants.HF_HUB_CACHE), Path(datasets.config.HF_DATASETS_CACHE))
+    return list_dataset(dataset, columns, confined_to=caches)
+
+
+def list_parquet(path: Path, columns: Columns, confined_to: Path | None = None) -> Listing:
+    """Lists a Parquet file, or a folder of them as the Hub has it.
+
+    Args:
+        path: The file or the folder; relative paths in the tables start in the folder.
+        columns: Which columns mean what.
+        confined_to: A folder that no path in the tables may leave.
+
+    Raises:
+        DataError: It cannot be loaded or listed.
+    """
+    sentence = f"Expected Parquet tables of recordings in {path}, found {{reason}}; save them again."
+    if path.is_dir():
+        dataset = _load(lambda: datasets.load_dataset(str(path)), sentence)
+        folder = path
+    else:
+        dataset = _load(lambda: datasets.Dataset.from_parquet(str(path)), sentence)
+        folder = path.parent
+    return list_dataset(dataset, columns, folder, () if confined_to is None else (confined_to,))
+
+
+def list_dataset(
+    dataset: datasets.Dataset | datasets.DatasetDict,
+    columns: Columns,
+    folder: Path = Path(),
+    confined_to: Sequence[Path] = (),
+) -> Listing:
+    """Lists the rows of a data set with an audio column.
+
+    The audio column is found by its type, the labels by their usual name or else by their type (`ClassLabel`, or a
+    list of them), unless a flag names them. The parts of a `DatasetDict` become folds.
+
+    Args:
+        dataset: With a column of type `datasets.Audio`, or of paths.
+        columns: Which columns mean what.
+        folder: Where relative paths start.
+        confined_to: Folders, one of which no path may leave; none to take any path.
+
+    Raises:
+        DataError: There is no such column, or more than one, or a cell makes no sense.
+    """
+    if not isinstance(dataset, datasets.DatasetDict):
+        return _list_part(dataset, columns, None, folder, confined_to)
+    parts = [_list_part(part, columns, str(name), folder, confined_to) for name, part in dataset.items()]
+    recordings = [recording for part in parts for recording in part.recordings]
+    return Listing(recordings, any(part.multi_label for part in parts))
+
+
+def _load(load: Callable[[], Any], sentence: str) -> Any:
+    try:
+        return load()
+    # A RuntimeError is about data sets that come with code.
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError, HfHubHTTPError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        raise DataError(sentence.format(reason=reason)) from error
+
+
+def _list_part(
+    dataset: datasets.Dataset, columns: Columns, part: str | None, folder: Path, confined_to: Sequence[Path]
+) -> Listing:
+    features = dataset.features
+    audio_column = _column(features, "file", columns.file) or _only_column(features, _is_audio, "audio", "file")
+    label_column = _column(features, "label", columns.label) or _only_column(
+        features, is_class_label, "label", "label"
+    )
+    table = dataset.select_columns([audio_column]).rename_column(audio_column, "audio")
+    table = table.cast_column("audio", datasets.Audio(decode=False))
+    paths, embedded = _audio_places(table)
+    names = _file_names(paths, part)
+    multi_label = isinstance(features[label_column], datasets.List | datasets.LargeList) or bool(
+        columns.label_separator
+    )
+    folds, groups, starts, ends = (
+        _texts(dataset, _column(features, meaning, getattr(columns, meaning)))
+        for meaning in ("fold", "group", "start", "end")
+    )
+    recordings = []
+    for row, label in enumerate(dataset[label_column]):
+        where = f"row {row} ({names[row]})"
+        if is_class_label(features[label_column]):
+            label = class_label_names(features[label_column], label)
+        labels = split_labels(label, columns.label_separator)
+        if not labels and not multi_label:
+            raise DataError(
+                f"Expected a label in column {label_column!r}, found none in {where}; filter such rows out."
+            )
+        start, end = parse_span(starts[row], ends[row], where)
+        path = paths[row]
+        recordings.append(
+            Recording(
+                name_of_span(names[row], start, end),
+                labels,
+                # A file may change under a table that does not, so its own path is kept.
+                EmbeddedAudio(table, row) if embedded[row] or not path else _within(folder / path, confined_to, where),
+                folds[row] or part,
+                groups[row] or None,
+                start,
+                end,
+            )
+        )
+    return Listing(recordings, multi_label)
+
+
+def _is_audio(feature: object) -> bool:
+    return isinstance(feature, datasets.Audio) or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
+
+
+def _column(features: Mapping[str, object], meaning: str, asked_for: str | None) -> str | None:
+    if asked_for == NO_COLUMN:
+        return None
+    if asked_for is not None and asked_for not in features:
+        raise DataError(
+            f"Expected a column {asked_for!r} in the data set, found {', '.join(features)}; see --{meaning}_column."
+        )
+    # A column of recordings is told by its type, and one beside it has the names that the files once had.
+    usual = () if meaning == "file" and any(map(_is_audio, features.values())) else USUAL_NAMES.get(meaning, ())
+    return asked_for or next((name for name in usual if name in features), None)
+
+
+def _only_column(features: Mapping[str, object], is_wanted: Callable[[object], bool], kind: str, flag: str) -> str:
+    found = [name for name, feature in features.items() if is_wanted(feature)]
+    if len(found) != 1:
+        raise DataError(
+            f"Expected one {kind} column, found {', '.join(found) or 'none'} among {', '.join(features)}; "
+            f"name it with --{flag}_column."
+        )
+    return found[0]
+
+
+def _texts(dataset: datasets.Dataset, column: str | None) -> list[str]:
+    if column is None:
+        return [""] * len(dataset)
+    feature = dataset.features[column]
+    if is_class_label(feature):
+        return [as_text(class_label_names(feature, value)) for value in dataset[column]]
+    return [as_text(value) for value in dataset[column]]
+
+
+def _audio_places(table: datasets.Dataset) -> tuple[list[str | None], list[bool]]:
+    """The path of each row, and whether its recording stands in the table; only a few are in memory at a time."""
+    paths: list[str | None] = []
+    embedded: list[bool] = []
+    for batch in table.with_format("arrow").iter(batch_size=BATCH_ROWS):
+        for chunk in batch["audio"].chunks:
+            paths += pa.compute.struct_field(chunk, "path").to_pylist()
+            embedded += pa.compute.struct_field(chunk, "bytes").is_valid().to_pylist()
+    return paths, embedded
+
+
+def _file_names(paths: Sequence[str | None], part: str | None) -> list[str]:
+    """The names of the files that the rows were made from, or else their numbers; each once."""
+    prefix = "" if part is None else f"{part}/"
+    names = [prefix + (Path(path).name if path else f"row-{row:06d}") for row, path in enumerate(paths)]
+    counts = Counter(names)
+    return [
+        name if counts[name] == 1 else f"{prefix}row-{row:06d}-{Path(name).name}" for row, name in enumerate(names)
+    ]
+
+
+def _within(path: Path, folders: Sequence[Path], where: str) -> str:
+    if folders and not any(path.resolve().is_relative_to(folder.resolve()) for folder in folders):
+        raise DataError(
+            f"Expected the recordings within the data set, found {path} in {where}; remove the row, if you trust the "
+            "rest."
+        )
+    return os.fspath(path)

@@ -1,0 +1,78 @@
+"""`split.csv`: which recording stood on which side, written by one run and given back to another."""
+
+import csv
+import os
+from pathlib import Path
+
+import datasets
+import numpy as np
+
+from hfaudio.data.errors import DataError
+from hfaudio.data.splits import divide
+
+__all__ = ["split_by_file", "write_split"]
+
+COLUMNS = ("file_name", "split", "content_hash")
+
+
+def write_split(split: datasets.DatasetDict, path: str | os.PathLike[str]) -> None:
+    """Writes one row a recording: its name, `train` or `test`, and the hash of its waveform.
+
+    Args:
+        split: The parts of a `PreparedAudio`'s data set.
+        path: A CSV file.
+    """
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for name, part in split.items():
+            writer.writerows(
+                (row, name, content) for row, content in zip(part["file_name"], part["content_hash"], strict=True)
+            )
+
+
+def split_by_file(dataset: datasets.Dataset, path: str | os.PathLike[str]) -> datasets.DatasetDict:
+    """Divides recordings as a `split.csv` says.
+
+    Args:
+        dataset: Of a `PreparedAudio`.
+        path: What `write_split` wrote; `content_hash` may be left out of a table of one's own.
+
+    Returns:
+        The parts `train` and `test`.
+
+    Raises:
+        DataError: The table is none, or is about other recordings.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = {row["file_name"]: row for row in csv.DictReader(file)}
+        parts = {row["split"] for row in rows.values()}
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"Expected a table with {', '.join(COLUMNS)} at {path}, found {error!r}; check --split."
+        ) from error
+    if not parts <= {"train", "test"}:
+        raise DataError(
+            f"Expected train or test as split in {path}, found {', '.join(sorted(parts - {'train', 'test'}))}."
+        )
+    names = dataset["file_name"][:]
+    unknown = [name for name in names if name not in rows]
+    gone = sorted(set(rows) - set(names))
+    if unknown or gone:
+        raise DataError(
+            f"Expected in {path} the recordings of the data set and no others, found {len(unknown)} missing from the "
+            f"table and {len(gone)} missing from the data set, the first {(unknown or gone)[0]}; make the split anew."
+        )
+    changed = [
+        name
+        for name, content in zip(names, dataset["content_hash"], strict=True)
+        if rows[name].get("content_hash") not in (None, "", content)
+    ]
+    if changed:
+        raise DataError(
+            f"Expected the recordings that {path} was written for, found {len(changed)} with other content, the first "
+            f"{changed[0]}; restore them (and --sampling_rate and --trim_silence), or make the split anew."
+        )
+    return divide(dataset, np.array([rows[name]["split"] == "test" for name in names]))

@@ -1,0 +1,103 @@
+"""Training on recordings that are decoded when they are needed, for data whose waveforms no disk would hold."""
+
+import io
+import logging
+from collections.abc import Sequence
+
+import datasets
+import numpy as np
+import soundfile
+
+from hfaudio.data.crops import Augmentation, Crops, draw_crop, label_targets
+from hfaudio.data.decoding import UnreadableAudioError, read_audio
+from hfaudio.data.errors import DataError
+from hfaudio.data.prepared_cache import DecodingSettings
+from hfaudio.data.recordings import Recording
+from hfaudio.data.resampling import resample
+from hfaudio.data.silence import trim_silence
+
+__all__ = ["StreamedCrops"]
+
+logger = logging.getLogger(__name__)
+
+LONG = 4.0  # crops; of recordings longer than this only a span is read
+SPAN = 1.5  # crops; some of it may be lost to trimmed silence
+MOST_DRAWS = 20  # recordings on end that cannot be read
+
+
+class StreamedCrops(Crops):
+    """Crops of recordings that are read from their files each time; of long ones only a span is read.
+
+    A recording that nothing can be learned from is named in a warning, once in each process, and another one, drawn
+    from the example's seed, takes its place.
+
+    Args:
+        recordings: What to read.
+        rows: One row for each, with `label`.
+        settings: How to decode.
+        crop_samples: Length of a training crop, in samples.
+        augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        rows: datasets.Dataset,
+        settings: DecodingSettings,
+        crop_samples: int,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        super().__init__(label_targets(rows), crop_samples, augmentation)
+        self.settings = settings
+        self._recordings = recordings
+        self._bad: set[int] = set()
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, object]:
+        """Returns `waveform` (float32, `(samples,)`), `labels` and, for a training example, `seed`."""
+        index, seed = key if isinstance(key, tuple) else (key, 0)
+        others = np.random.default_rng([seed, index])
+        for _ in range(MOST_DRAWS):
+            try:
+                return super().__getitem__((index, seed) if isinstance(key, tuple) else index)
+            except UnreadableAudioError as error:
+                if index not in self._bad:
+                    self._bad.add(index)
+                    logger.warning("Left out %s: %s", self._recordings[index].file_name, error)
+                index = int(others.integers(len(self)))
+        raise DataError(
+            f"Expected recordings that can be read, found {MOST_DRAWS} on end that cannot, the last "
+            f"{self._recordings[index].file_name}; scripts/inspect_dataset.py shows what is wrong."
+        )
+
+    def _waveform(self, index: int) -> np.ndarray:
+        recording = self._recordings[index]
+        return self._read(recording, recording.start, recording.end)
+
+    def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        recording = self._recordings[index]
+        seconds = self.crop_samples / self.settings.sampling_rate
+        start = recording.start or 0.0
+        duration = _duration(recording) - start
+        if duration > LONG * seconds:
+            start += float(rng.uniform(0.0, duration - SPAN * seconds))
+            samples = self._read(recording, start, start + SPAN * seconds)
+        else:
+            samples = self._waveform(index)
+        return draw_crop(samples, self.crop_samples, rng)
+
+    def _read(self, recording: Recording, start: float | None, end: float | None) -> np.ndarray:
+        native = read_audio(recording.encoded(), self.settings.decoder, start, end)
+        samples = resample(native.samples, native.sampling_rate, self.settings.sampling_rate)
+        return trim_silence(samples, self.settings.sampling_rate, self.settings.trim_silence)
+
+
+def _duration(recording: Recording) -> float:
+    """Seconds from the file's beginning to the recording's end; 0 where libsndfile cannot tell."""
+    if recording.end is not None:
+        return recording.end
+    source = recording.encoded()
+    try:
+        information = soundfile.info(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except (soundfile.SoundFileError, TypeError, ValueError):
+        return 0.0
+    return float(information.frames) / information.samplerate if information.samplerate else 0.0

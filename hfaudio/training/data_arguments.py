@@ -1,0 +1,209 @@
+"""The flags that say which recordings to take, and how to divide them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import datasets
+
+from hfaudio.data import (
+    DECODERS,
+    ON_BAD,
+    SYNTHETIC_VERSION,
+    TRIM_MODES,
+    Columns,
+    DecodingSettings,
+    Listing,
+    PreparedAudio,
+    given_test_parts,
+    list_recordings,
+    make_folds,
+    prepare_listing,
+    split_by_file,
+    split_by_folds,
+    split_by_groups,
+    split_randomly,
+    write_synthetic_dataset,
+)
+
+__all__ = ["DataArguments", "SourceArguments"]
+
+AUTO_SPLIT = "auto"
+RANDOM_SPLIT = "random"
+
+
+@dataclass
+class SourceArguments:
+    """Which recordings to take, and how to read them."""
+
+    _argument_group_name = "data"
+
+    dataset: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "A folder with one sub-folder of recordings a class, or with a metadata.csv (file_name, label); a "
+            "CSV, TSV, JSONL or Parquet table; a .zip or .tar.gz of these; a Hub data set owner/name[@revision]; or "
+            "several of them. Without it the built-in synthetic data set is used."
+        },
+    )
+    file_column: str | None = field(
+        default=None, metadata={"help": "Column of the paths, or of the audio [file_name, path, filename]."}
+    )
+    label_column: str | None = field(default=None, metadata={"help": "Column of the classes [label, labels]."})
+    label_separator: str | None = field(
+        default=None, metadata={"help": "What separates several classes in one cell; makes the data set multi-label."}
+    )
+    fold_column: str | None = field(default=None, metadata={"help": "Column of given folds [fold, split]."})
+    group_column: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column of sources or speakers: none stands in both parts of the split "
+            "[group, source_id, speaker_id, ...]; 'none' to know none."
+        },
+    )
+    group_pattern: str | None = field(
+        default=None,
+        metadata={"help": "Regular expression over the file name, whose first group is the source or speaker."},
+    )
+    start_column: str | None = field(
+        default=None, metadata={"help": "Column of where a recording begins in its file, in seconds."}
+    )
+    end_column: str | None = field(default=None, metadata={"help": "Column of where it ends, in seconds."})
+    decoder: str = field(
+        default="auto", metadata={"help": "What reads the files; auto prefers soundfile.", "choices": list(DECODERS)}
+    )
+    trim_silence: str = field(
+        default="none", metadata={"help": "Which silence is cut out.", "choices": list(TRIM_MODES)}
+    )
+    on_bad: str = field(
+        default="skip",
+        metadata={"help": "What to do with recordings that nothing can be learned from.", "choices": list(ON_BAD)},
+    )
+    preparation_processes: int | None = field(
+        default=None, metadata={"help": "Processes that decode the recordings [one for each core]."}
+    )
+
+    def __post_init__(self) -> None:
+        for name, choices in (("decoder", DECODERS), ("trim_silence", TRIM_MODES), ("on_bad", ON_BAD)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"--{name} must be one of {', '.join(choices)}, found {getattr(self, name)!r}.")
+        if self.preparation_processes is not None and self.preparation_processes < 1:
+            raise ValueError(f"--preparation_processes must be at least 1, found {self.preparation_processes}.")
+        if self.group_column is not None and self.group_pattern is not None:
+            raise ValueError("--group_column and --group_pattern both name the sources: give one of them.")
+        for flag in (
+            "file_column", "label_column", "label_separator", "fold_column", "group_column", "group_pattern",
+            "start_column", "end_column",
+        ):  # fmt: skip
+            if not self.dataset and getattr(self, flag) is not None:
+                raise ValueError(f"--{flag} needs a --dataset, found none.")
+
+    def listing(self) -> Listing:
+        """Lists the recordings; without a data set the built-in synthetic ones.
+
+        Raises:
+            hfaudio.data.DataError: They cannot be listed as asked.
+        """
+        if not self.dataset:
+            cache = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio"
+            return list_recordings(write_synthetic_dataset(cache / f"synthetic-{SYNTHETIC_VERSION}"))
+        columns = Columns(
+            self.file_column,
+            self.label_column,
+            self.fold_column,
+            self.group_column,
+            self.start_column,
+            self.end_column,
+            self.label_separator,
+            self.group_pattern,
+        )
+        return list_recordings(self.dataset[0] if len(self.dataset) == 1 else self.dataset, columns)
+
+    def settings(self, sampling_rate: int) -> DecodingSettings:
+        """How the recordings are decoded, at a rate in Hz."""
+        return DecodingSettings(sampling_rate, self.decoder, self.trim_silence)
+
+    def load(self, sampling_rate: int) -> PreparedAudio:
+        """Lists and decodes the recordings.
+
+        Args:
+            sampling_rate: The rate wanted, in Hz.
+
+        Raises:
+            hfaudio.data.DataError: They cannot be used as asked.
+        """
+        audio = prepare_listing(self.listing(), self.settings(sampling_rate), self.preparation_processes)
+        audio.report(self.on_bad)
+        return audio
+
+
+@dataclass
+class DataArguments(SourceArguments):
+    """Which recordings to learn from, and which to hold out."""
+
+    split: str = field(
+        default="auto",
+        metadata={
+            "help": "auto: --eval_folds, or a given part named test, or whole sources at random where they are known, "
+            "or recordings at random; random: recordings at random even where sources are known; or the split.csv "
+            "of an earlier run."
+        },
+    )
+    eval_folds: list[str] = field(
+        default_factory=list, metadata={"help": "Folds to evaluate on; the others are trained on."}
+    )
+    num_folds: int | None = field(
+        default=None, metadata={"help": "Make this many folds, 1 and up, of which --eval_folds are held out."}
+    )
+    test_size: float = field(
+        default=0.2, metadata={"help": "Share to hold out at random; not used with --eval_folds."}
+    )
+    streaming: bool = field(
+        default=False,
+        metadata={"help": "Decode the recordings to train on each time they are needed, and keep none on the disk."},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 < self.test_size <= 0.5:
+            raise ValueError(f"--test_size must be above 0 and at most 0.5, found {self.test_size}.")
+        if self.num_folds is not None and self.num_folds < 2:
+            raise ValueError(f"--num_folds must be at least 2, found {self.num_folds}.")
+        if self.num_folds is not None and not self.eval_folds:
+            raise ValueError("--num_folds needs --eval_folds, found none; name the fold to hold out, such as 1.")
+        if self.num_folds is not None and self.fold_column is not None:
+            raise ValueError("--num_folds makes folds and --fold_column names given ones: give one of them.")
+        if self.streaming and self.on_bad == "fail":
+            raise ValueError("--on_bad fail decodes all recordings first, --streaming does not: give one of them.")
+        if self.eval_folds and self.split != AUTO_SPLIT:
+            raise ValueError(f"--eval_folds and --split {self.split} both say what to hold out: give one of them.")
+        if self.fold_column is not None and not self.eval_folds and self.split == AUTO_SPLIT:
+            raise ValueError("--fold_column needs --eval_folds, found none; name the folds to hold out.")
+
+    def divide(self, dataset: datasets.Dataset, seed: int) -> tuple[datasets.DatasetDict, str]:
+        """Divides the recordings into what is trained on and what is held out.
+
+        Args:
+            dataset: Of a `PreparedAudio`.
+            seed: Of a random split, or of the folds that are made.
+
+        Returns:
+            The parts `train` and `test`, and a few words on how they were chosen.
+
+        Raises:
+            hfaudio.data.DataError: They cannot be divided as asked.
+        """
+        if self.split not in (AUTO_SPLIT, RANDOM_SPLIT):
+            return split_by_file(dataset, self.split), f"the split of {Path(self.split).name}"
+        if self.split == RANDOM_SPLIT:
+            return split_randomly(dataset, self.test_size, seed), f"{self.test_size:.0%}, held out at random"
+        if self.num_folds is not None:
+            dataset = make_folds(dataset, self.num_folds, seed)
+            made = f"fold {', '.join(self.eval_folds)} of {self.num_folds} made with seed {seed}"
+            return split_by_folds(dataset, self.eval_folds), made
+        if self.eval_folds:
+            return split_by_folds(dataset, self.eval_folds), f"fold {', '.join(self.eval_folds)}"
+        if parts := given_test_parts(dataset):
+            return split_by_folds(dataset, parts), f"the given part {', '.join(parts)}"
+        if any(group is not None for group in dataset["group"]):
+            return split_by_groups(dataset, self.test_size, seed), f"{self.test_size:.0%}, whole sources held out"
+        return split_randomly(dataset, self.test_size, seed), f"{self.test_size:.0%}, held out at random"
