@@ -1,6 +1,7 @@
 """What the scripts share: flags or a YAML file of the same names, help that reads well, and errors for people."""
 
 import argparse
+import itertools
 import json
 import logging
 import os
@@ -79,12 +80,20 @@ class CommandLineParser(HfArgumentParser):
     Args:
         dataclass_types: What to read.
         rarely_used: Names of flags that only `--help_all` shows.
+        unnamed: The flag that the first arguments fill, up to the first flag.
         **kwargs: As `argparse.ArgumentParser` takes them.
     """
 
-    def __init__(self, dataclass_types: Sequence[Any], rarely_used: Collection[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        dataclass_types: Sequence[Any],
+        rarely_used: Collection[str] = (),
+        unnamed: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dataclass_types, formatter_class=_HelpFormatter, allow_abbrev=False, **kwargs)
         self._rarely_used = frozenset(rarely_used)
+        self._unnamed = unnamed
         if self._rarely_used:
             self.add_argument("--help_all", action=_ShowAllHelp, help="show every flag and exit")
         for action in self._actions:
@@ -111,11 +120,13 @@ class CommandLineParser(HfArgumentParser):
         Args:
             argv: The arguments, without the program's name.
         """
+        flags: list[str] = []
         if argv and Path(argv[0]).suffix in (".yaml", ".yml"):
-            argv = [*self._flags_from_yaml(Path(argv[0])), *argv[1:]]
+            flags, argv = self._flags_from_yaml(Path(argv[0])), argv[1:]
+        argv = [*flags, *self._named(argv)]
         with exit_on(ValueError):
             *instances, unknown = self.parse_args_into_dataclasses(
-                list(argv), look_for_args_file=False, return_remaining_strings=True
+                argv, look_for_args_file=False, return_remaining_strings=True
             )
         if unknown:
             self.error(f"unknown flags: {' '.join(unknown)}")
@@ -124,12 +135,27 @@ class CommandLineParser(HfArgumentParser):
 
     def format_usage(self) -> str:
         """One line, in place of a hundred flags."""
-        return f"usage: {self.prog} [config.yaml] [--flag value ...]\n"
+        return f"usage: {self.prog} {self._arguments()}\n"
 
     def format_help(self) -> str:
         """The help, with the one-line usage."""
-        self.usage = "%(prog)s [config.yaml] [--flag value ...]"
+        self.usage = f"%(prog)s {self._arguments()}"
         return super().format_help()
+
+    def _arguments(self) -> str:
+        unnamed = f" [{self._unnamed} ...]" if self._unnamed else ""
+        return f"[config.yaml]{unnamed} [--flag value ...]"
+
+    def _named(self, argv: Sequence[str]) -> list[str]:
+        """Puts the flag before arguments that stand first without one."""
+        first = list(itertools.takewhile(lambda argument: not argument.startswith("-"), argv))
+        rest = list(argv[len(first) :])
+        if not first or self._unnamed is None:
+            return list(argv)
+        flag = f"--{self._unnamed}"
+        if any(argument.partition("=")[0] == flag for argument in rest):
+            self.error(f"{first[0]} and {flag} both name the {self._unnamed}: give one of them")
+        return [flag, *first, *rest]
 
     def _flags_from_yaml(self, path: Path) -> list[str]:
         if not path.is_file():

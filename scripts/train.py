@@ -98,7 +98,7 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
     measured = ", ".join(f"{name} {value}" for name, value in describe_metrics(metrics).items())
     print(
         f"{measured} on {metrics['eval_recordings']} held-out recordings "
-        f"(trained on {metrics['train_recordings']} in {metrics['train_runtime']:.0f} s{left_out})"
+        f"(trained on {metrics.get('train_recordings', 'a stream')} in {metrics['train_runtime']:.0f} s{left_out})"
     )
     print(f"model: {output_dir} ({metrics['parameters']:,} parameters)")
     classify = transformers.pipeline("audio-classification", model=str(output_dir), device="cpu")

@@ -4,7 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # The libraries read these when they are imported.
@@ -12,6 +12,7 @@ _CACHE = tempfile.mkdtemp(prefix="hfaudio-tests-")
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 os.environ.update(HF_HOME=_CACHE, HF_HUB_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
 
+import datasets
 import numpy as np
 import pytest
 import soundfile
@@ -23,6 +24,7 @@ from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 WriteTone = Callable[..., Path]
+MakeRows = Callable[..., datasets.Dataset]
 
 
 @pytest.fixture
@@ -39,6 +41,34 @@ def synthetic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def audio(synthetic_folder: Path) -> PreparedAudio:
     return load_audio_dataset(synthetic_folder, fold_column="fold", num_proc=1)
+
+
+@pytest.fixture(scope="session")
+def make_rows() -> MakeRows:
+    """Rows as those of a `PreparedAudio`, without waveforms."""
+
+    def make(
+        labels: Sequence[str],
+        folds: Sequence[str | None] | None = None,
+        groups: Sequence[str | None] | None = None,
+        contents: Sequence[str | None] | None = None,
+        multi_label: bool = False,
+    ) -> datasets.Dataset:
+        """One row a text: its class, or one class a letter; all contents differ unless they are given."""
+        names = sorted(set("".join(labels))) if multi_label else sorted(set(labels))
+        label = datasets.ClassLabel(names=names)
+        text = datasets.Value("string")
+        columns = {
+            "file_name": [f"{index}.wav" for index in range(len(labels))],
+            "label": [[names.index(one) for one in own] if multi_label else names.index(own) for own in labels],
+            "fold": list(folds or [None] * len(labels)),
+            "group": list(groups or [None] * len(labels)),
+            "content_hash": list(contents or map(str, range(len(labels)))),
+        }
+        features = dict.fromkeys(columns, text) | {"label": datasets.List(label) if multi_label else label}
+        return datasets.Dataset.from_dict(columns, datasets.Features(features))
+
+    return make
 
 
 @pytest.fixture
@@ -65,6 +95,25 @@ def two_classes(write_tone: WriteTone, tmp_path: Path) -> Path:
         write_tone(f"two/high/{index}.wav", frequency=2000 + 100 * index)
         write_tone(f"two/low/{index}.wav", frequency=200 + 10 * index)
     return tmp_path / "two"
+
+
+@pytest.fixture(scope="session")
+def several_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 24 recordings that hold a low tone, a high one, both (`high;low`), or noise alone and no class."""
+    folder = tmp_path_factory.mktemp("several")
+    rng = np.random.default_rng(0)
+    time = np.arange(8_000) / 16_000
+    lines = ["file_name,label"]
+    for index in range(24):
+        labels = ("low", "high", "high;low", "")[index % 4]
+        samples = 0.01 * rng.standard_normal(len(time))
+        for name, frequency in (("low", 200), ("high", 2_000)):
+            if name in labels:
+                samples += 0.3 * np.sin(2 * np.pi * (frequency + 10 * index) * time)
+        soundfile.write(folder / f"{index:02}.wav", samples, 16_000)
+        lines.append(f"{index:02}.wav,{labels}")
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+    return folder
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from hfaudio.data.crops import AudioCrops, Crops
 from hfaudio.data.decoding import DECODERS
 from hfaudio.data.errors import DataError
+from hfaudio.data.examples import Example, make_example, typical_recordings
 from hfaudio.data.preparation import (
     ON_BAD,
     PreparedAudio,
@@ -12,6 +13,8 @@ from hfaudio.data.preparation import (
 )
 from hfaudio.data.prepared_cache import DecodingSettings, available_cores
 from hfaudio.data.recordings import Columns, LeftOut, Listing, Recording
+from hfaudio.data.report import DatasetReport, describe_dataset
+from hfaudio.data.report_page import render_report, write_report
 from hfaudio.data.silence import TRIM_MODES
 from hfaudio.data.sound_synthesis import SYNTHETIC_CLASSES, synthesize_clip
 from hfaudio.data.sources import list_recordings
@@ -19,6 +22,7 @@ from hfaudio.data.split_file import split_by_file, write_split
 from hfaudio.data.splits import given_test_parts, make_folds, split_by_folds, split_by_groups, split_randomly
 from hfaudio.data.streaming import StreamedCrops
 from hfaudio.data.synthetic_dataset import SYNTHETIC_VERSION, write_synthetic_dataset
+from hfaudio.data.table_streaming import StreamedTable, TableStream, is_table_source, open_table_stream
 
 __all__ = [
     "DECODERS",
@@ -30,24 +34,35 @@ __all__ = [
     "Columns",
     "Crops",
     "DataError",
+    "DatasetReport",
     "DecodingSettings",
+    "Example",
     "LeftOut",
     "Listing",
     "PreparedAudio",
     "Recording",
     "StreamedCrops",
+    "StreamedTable",
+    "TableStream",
     "available_cores",
+    "describe_dataset",
     "describe_listing",
     "given_test_parts",
+    "is_table_source",
     "list_recordings",
     "load_audio_dataset",
+    "make_example",
     "make_folds",
+    "open_table_stream",
     "prepare_listing",
+    "render_report",
     "split_by_file",
     "split_by_folds",
     "split_by_groups",
     "split_randomly",
     "synthesize_clip",
+    "typical_recordings",
+    "write_report",
     "write_split",
     "write_synthetic_dataset",
 ]

@@ -1,13 +1,13 @@
 """Reading crops of prepared waveforms: drawn anew for training, whole for evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import datasets
 import numpy as np
 import torch
 
-__all__ = ["AudioCrops", "Crops", "draw_crop", "label_targets"]
+__all__ = ["AudioCrops", "Crops", "as_targets", "draw_crop", "label_targets"]
 
 Augmentation = Callable[[np.ndarray, int], np.ndarray]
 
@@ -71,7 +71,8 @@ class AudioCrops(Crops):
 
     def __init__(self, dataset: datasets.Dataset, crop_samples: int, augmentation: Augmentation | None = None) -> None:
         super().__init__(label_targets(dataset), crop_samples, augmentation)
-        self._waveforms = dataset.select_columns("waveform").with_format("arrow")
+        # Not select_columns: of the tables that stand side by side, one without columns cannot be pickled.
+        self._waveforms = dataset.with_format("arrow", columns=["waveform"])
 
     def _waveform(self, index: int) -> np.ndarray:
         row = self._waveforms[index]["waveform"][0]
@@ -89,8 +90,19 @@ def label_targets(dataset: datasets.Dataset) -> np.ndarray:
     Returns:
         `(rows,)` indices, or `(rows, num_labels)` of 0 and 1 in float32.
     """
-    labels = dataset["label"][:]
-    feature = dataset.features["label"]
+    return as_targets(dataset["label"][:], dataset.features["label"])
+
+
+def as_targets(labels: Sequence[Any], feature: Any) -> np.ndarray:
+    """Class indices as a loss takes them.
+
+    Args:
+        labels: An index for each row, or a list of them.
+        feature: A `ClassLabel`, or a list of them.
+
+    Returns:
+        `(rows,)` indices, or `(rows, num_labels)` of 0 and 1 in float32.
+    """
     if isinstance(feature, datasets.ClassLabel):
         return np.array(labels, np.int64)
     targets = np.zeros((len(labels), len(feature.feature.names)), np.float32)

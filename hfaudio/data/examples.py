@@ -12,8 +12,9 @@ import soundfile
 import torch
 import torchaudio
 
-from hfaudio.data.resampling import resample
 from hfaudio.data.preparation import PreparedAudio
+from hfaudio.data.report import class_members
+from hfaudio.data.resampling import resample
 from hfaudio.data.suspicions import find_suspicions
 
 __all__ = ["Example", "encode_mp3", "encode_png", "log_mel_image", "make_example", "typical_recordings"]
@@ -75,17 +76,14 @@ def typical_recordings(audio: PreparedAudio, most: int) -> Iterator[tuple[str, i
     dataset = audio.dataset
     table = dataset.select_columns(["seconds", "level"]).with_format("numpy")[:]
     odd = {suspicion.file_name for suspicion in find_suspicions(dataset)}
-    suspicious = np.array([name in odd for name in dataset["file_name"]])
-    members: list[list[int]] = [[] for _ in audio.class_names]
-    for row, label in enumerate(dataset["label"][:]):
-        for index in label if audio.multi_label else [label]:
-            members[index].append(row)
+    suspicious = np.array([name in odd for name in dataset["file_name"][:]])
+    names, members = audio.class_names, class_members(audio)
     largest = sorted(range(len(members)), key=lambda index: -len(members[index]))[:most]
     for index in sorted(largest):
         rows = np.array(members[index])
         seconds, level = np.log(table["seconds"][rows]), table["level"][rows]
         distance = np.abs(seconds - np.median(seconds)) + np.abs(level - np.median(level)) / LEVEL_TOLERANCE
-        yield audio.class_names[index], int(rows[np.lexsort((distance, suspicious[rows]))[0]])
+        yield names[index], int(rows[np.lexsort((distance, suspicious[rows]))[0]])
 
 
 def make_example(audio: PreparedAudio, class_name: str, index: int) -> Example:

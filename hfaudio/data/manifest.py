@@ -164,7 +164,7 @@ class _ManifestReader:
 
     def _find(self, cell: str, line: int) -> str | None:
         candidates = [path for folder in self.folders if os.path.isfile(path := os.path.join(folder, cell))][:1]
-        # A name alone may be that of a file in any folder, but `dog/1.wav` is no `cat/1.wav`.
+        # A name alone may be that of a file in any folder below; for the rest nobody's home is searched.
         if not candidates and not os.path.dirname(cell):
             candidates = self._files_by_name.get(cell, [])
         if not candidates:

@@ -11,7 +11,7 @@ import numpy as np
 from hfaudio.data.leakage import stack_fingerprints
 from hfaudio.data.near_duplicates import near_duplicate_pairs
 
-__all__ = ["FoldPair", "NearDuplicate", "Overlaps", "Place", "SharedGroup", "find_overlaps", "natural_order"]
+__all__ = ["Copies", "FoldPair", "NearDuplicate", "Overlaps", "Place", "SharedGroup", "find_overlaps", "natural_order"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,21 @@ class Place:
     labels: tuple[str, ...]
     fold: str | None
     group: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Recordings with the same waveform.
+
+    Attributes:
+        recordings: At least two.
+        labels_differ: Not all have the same classes.
+        folds_differ: They stand in different folds.
+    """
+
+    recordings: tuple[Place, ...]
+    labels_differ: bool
+    folds_differ: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +108,8 @@ class Overlaps:
         groups: Number of known sources.
         with_siblings: Share of the recordings whose source has another recording, from 0 to 1: those of which a random
             split can put the source on both sides.
-        copies: Recordings with the same waveform, each set of them together.
+        copies: Sets of recordings with the same waveform, those first that are labelled differently or stand in
+            different folds.
         near_duplicates: Pairs, those that matter most first: labelled differently, in different folds, of different
             sources; copies count once.
         shared_groups: Sources that stand in several folds.
@@ -103,7 +119,7 @@ class Overlaps:
     folds: dict[str, int]
     groups: int
     with_siblings: float
-    copies: tuple[tuple[Place, ...], ...]
+    copies: tuple[Copies, ...]
     near_duplicates: tuple[NearDuplicate, ...]
     shared_groups: tuple[SharedGroup, ...]
     fold_pairs: tuple[FoldPair, ...]
@@ -122,7 +138,7 @@ def find_overlaps(dataset: datasets.Dataset) -> Overlaps:
     """
     places = list(_places(dataset))
     contents: dict[str, list[int]] = defaultdict(list)
-    for index, content in enumerate(dataset["content_hash"]):
+    for index, content in enumerate(dataset["content_hash"][:]):
         contents[content].append(index)
     # Copies would multiply the pairs, and say nothing that their first does not.
     alike = list(contents.values())
@@ -135,7 +151,7 @@ def find_overlaps(dataset: datasets.Dataset) -> Overlaps:
         folds={fold: folds[fold] for fold in sorted(folds, key=natural_order)},
         groups=len(siblings),
         with_siblings=sum(count for count in siblings.values() if count > 1) / len(places),
-        copies=tuple(tuple(places[index] for index in own) for own in alike if len(own) > 1),
+        copies=_copies(places, alike),
         near_duplicates=_near_duplicates(places, alike, pairs, fingerprints),
         shared_groups=shared,
         fold_pairs=tuple(_fold_pairs(places, alike, pairs, shared)),
@@ -157,6 +173,19 @@ def _places(dataset: datasets.Dataset) -> Iterator[Place]:
         yield Place(file_name, tuple(names[index] for index in ([label] if single else label)), fold, group)
 
 
+def _copies(places: Sequence[Place], alike: Iterable[Sequence[int]]) -> tuple[Copies, ...]:
+    found = [
+        Copies(
+            tuple(places[index] for index in own),
+            labels_differ=len({frozenset(places[index].labels) for index in own}) > 1,
+            folds_differ=len({places[index].fold for index in own} - {None}) > 1,
+        )
+        for own in alike
+        if len(own) > 1
+    ]
+    return tuple(sorted(found, key=lambda own: (not own.labels_differ, not own.folds_differ)))
+
+
 def _near_duplicates(
     places: Sequence[Place], alike: Sequence[Sequence[int]], pairs: np.ndarray, fingerprints: np.ndarray
 ) -> tuple[NearDuplicate, ...]:
@@ -174,8 +203,10 @@ def _near_duplicates(
                 groups_differ=None not in (one.group, other.group) and one.group != other.group,
             )
         )
-    found.sort(key=lambda pair: (pair.labels_differ, pair.folds_differ, pair.groups_differ, pair.similarity))
-    return tuple(reversed(found))
+    found.sort(
+        key=lambda pair: (not pair.labels_differ, not pair.folds_differ, not pair.groups_differ, -pair.similarity)
+    )
+    return tuple(found)
 
 
 def _shared_groups(places: Iterable[Place]) -> tuple[SharedGroup, ...]:

@@ -193,7 +193,10 @@ def prepare_listing(
     if class_names is None:
         named = listing.left_out_labels.union(*(recording.labels for recording in recordings))
         remaining = {label for index in readable for label in recordings[index].labels}
-        _check_classes_remain(sorted(named - remaining), left_out)
+        gone = named - remaining
+        labels_of = {recording.file_name: recording.labels for recording in recordings}
+        of_gone = [one for one in unreadable if gone.intersection(labels_of[one.file_name])]
+        _check_classes_remain(sorted(gone), [*of_gone, *listing.left_out])
     dataset = datasets.concatenate_datasets([described, decoded], axis=1)
     dataset = dataset.remove_columns("unreadable")
     if unreadable:
@@ -243,8 +246,10 @@ def describe_listing(listing: Listing, class_names: Sequence[str] | None = None)
 def _check_classes_remain(gone: Sequence[str], left_out: Sequence[LeftOut]) -> None:
     if gone:
         raise DataError(
-            f"Expected at least one readable recording of every class, found none of {', '.join(gone)}; of all "
-            f"recordings these cannot be used: {_named(left_out)}; replace the files or remove the class."
+            f"Expected at least one readable recording of every class, found none of {', '.join(gone)}: "
+            f"{left_out[0].file_name} {left_out[0].reason}"
+            + (f", and {len(left_out) - 1} more" if len(left_out) > 1 else "")
+            + "; replace the files or remove the class."
         )
 
 

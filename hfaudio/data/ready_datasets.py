@@ -26,7 +26,15 @@ from hfaudio.data.table_cells import (
     split_labels,
 )
 
-__all__ = ["holds_audio", "is_hub_id", "list_dataset", "list_hub_dataset", "list_parquet"]
+__all__ = [
+    "audio_and_label_columns",
+    "holds_audio",
+    "is_hub_id",
+    "list_dataset",
+    "list_hub_dataset",
+    "list_parquet",
+    "load_parts",
+]
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
 BATCH_ROWS = 100
@@ -56,15 +64,42 @@ def list_hub_dataset(source: str, columns: Columns) -> Listing:
     Raises:
         DataError: It cannot be loaded or listed.
     """
-    name, _, revision = source.partition("@")
-    dataset = _load(
-        lambda: datasets.load_dataset(name, revision=revision or None),
-        f"Expected a path or the id of a Hub data set, found nothing at the path {source} and no data set of that id "
-        "that can be loaded ({reason}); check the path or the id, the network and your access.",
-    )
+    dataset = load_parts(source)
     # A table of strangers must not lead to other files of this machine.
     caches = (Path(huggingface_hub.constants.HF_HUB_CACHE), Path(datasets.config.HF_DATASETS_CACHE))
     return list_dataset(dataset, columns, confined_to=caches)
+
+
+def load_parts(source: str, parts: Sequence[str] = (), streaming: bool = False) -> Any:
+    """Loads the parts of a Hub data set or of a folder of Parquet files, without decoding anything.
+
+    Args:
+        source: A folder, or `owner/name`, or `owner/name@revision`.
+        parts: The names of those to load; none for all.
+        streaming: Read the rows when they are asked for, and download nothing.
+
+    Returns:
+        A `DatasetDict`, or an `IterableDatasetDict`.
+
+    Raises:
+        DataError: It cannot be loaded.
+    """
+    if Path(source).is_dir():
+        name, revision = source, ""
+        sentence = f"Expected Parquet tables of recordings in {source}, found {{reason}}; save them again."
+    else:
+        name, _, revision = source.partition("@")
+        sentence = (
+            f"Expected a path or the id of a Hub data set, found nothing at the path {source} and no data set of that "
+            "id that can be loaded ({reason}); check the path or the id, the network and your access."
+        )
+
+    def load() -> Any:
+        chosen = list(parts) or None
+        loaded = datasets.load_dataset(name, revision=revision or None, split=chosen, streaming=streaming)
+        return datasets.DatasetDict(zip(chosen, loaded, strict=True)) if chosen else loaded
+
+    return _load(load, sentence)
 
 
 def list_parquet(path: Path, columns: Columns, confined_to: Path | None = None) -> Listing:
@@ -80,7 +115,7 @@ def list_parquet(path: Path, columns: Columns, confined_to: Path | None = None) 
     """
     sentence = f"Expected Parquet tables of recordings in {path}, found {{reason}}; save them again."
     if path.is_dir():
-        dataset = _load(lambda: datasets.load_dataset(str(path)), sentence)
+        dataset = load_parts(str(path))
         folder = path
     else:
         dataset = _load(lambda: datasets.Dataset.from_parquet(str(path)), sentence)
@@ -115,6 +150,17 @@ def list_dataset(
     return Listing(recordings, any(part.multi_label for part in parts))
 
 
+def audio_and_label_columns(features: Mapping[str, object], columns: Columns) -> tuple[str, str]:
+    """The names of the audio column and of the label column of a data set; see `list_dataset`.
+
+    Raises:
+        DataError: There is no such column, or more than one.
+    """
+    audio = _column(features, "file", columns.file) or _only_column(features, _is_audio, "audio", "file")
+    label = _column(features, "label", columns.label) or _only_column(features, is_class_label, "label", "label")
+    return audio, label
+
+
 def _load(load: Callable[[], Any], sentence: str) -> Any:
     try:
         return load()
@@ -128,11 +174,10 @@ def _list_part(
     dataset: datasets.Dataset, columns: Columns, part: str | None, folder: Path, confined_to: Sequence[Path]
 ) -> Listing:
     features = dataset.features
-    audio_column = _column(features, "file", columns.file) or _only_column(features, _is_audio, "audio", "file")
-    label_column = _column(features, "label", columns.label) or _only_column(
-        features, is_class_label, "label", "label"
-    )
-    table = dataset.select_columns([audio_column]).rename_column(audio_column, "audio")
+    audio_column, label_column = audio_and_label_columns(features, columns)
+    table = dataset.select_columns([audio_column])
+    if audio_column != "audio":
+        table = table.rename_column(audio_column, "audio")
     table = table.cast_column("audio", datasets.Audio(decode=False))
     paths, embedded = _audio_places(table)
     names = _file_names(paths, part)

@@ -17,9 +17,9 @@ from hfaudio.data.recordings import LeftOut
 from hfaudio.data.suggestions import Suggestion, suggest_crop, suggest_flags
 from hfaudio.data.suspicions import Suspicion, find_suspicions
 
-__all__ = ["ClassFacts", "DatasetReport", "Distribution", "describe_dataset"]
+__all__ = ["ClassFacts", "DatasetReport", "Distribution", "class_members", "describe_dataset"]
 
-QUANTILES = {"shortest": 0.0, "10 %": 0.1, "median": 0.5, "90 %": 0.9, "longest": 1.0}
+QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
 LENGTH_BINS = 30
 LOGARITHMIC_FROM = 30.0  # times the shortest: with even bins, short recordings would all stand in one
 LEVEL_STEP = 3.0  # dB
@@ -80,6 +80,7 @@ class DatasetReport:
     Attributes:
         name: For people.
         multi_label: A recording can have any number of classes.
+        sampling_rate: That all recordings were brought to, in Hz.
         found: Recordings that the source names.
         kept: Those that can be learned from; all that follows is about them.
         left_out: The others, and why.
@@ -101,6 +102,7 @@ class DatasetReport:
 
     name: str
     multi_label: bool
+    sampling_rate: int
     found: int
     kept: int
     left_out: tuple[LeftOut, ...]
@@ -162,6 +164,7 @@ def describe_dataset(audio: PreparedAudio, name: str) -> DatasetReport:
     return DatasetReport(
         name=name,
         multi_label=audio.multi_label,
+        sampling_rate=audio.sampling_rate,
         found=len(dataset) + len(audio.left_out),
         kept=len(dataset),
         left_out=audio.left_out,
@@ -184,6 +187,16 @@ def describe_dataset(audio: PreparedAudio, name: str) -> DatasetReport:
     )
 
 
+def class_members(audio: PreparedAudio) -> list[list[int]]:
+    """The indices of the recordings of each class, in the order of the classes."""
+    members: list[list[int]] = [[] for _ in audio.class_names]
+    multi_label = audio.multi_label
+    for row, label in enumerate(audio.dataset["label"][:]):
+        for index in label if multi_label else [label]:
+            members[index].append(row)
+    return members
+
+
 def _prepared_lengths(dataset: datasets.Dataset) -> np.ndarray:
     """Samples of each waveform, `(recordings,)`, from their offsets alone."""
     batches = dataset.select_columns("waveform").with_format("arrow").iter(READ_AT_ONCE)
@@ -191,14 +204,9 @@ def _prepared_lengths(dataset: datasets.Dataset) -> np.ndarray:
 
 
 def _class_facts(audio: PreparedAudio, lengths: np.ndarray, levels: np.ndarray) -> Iterable[ClassFacts]:
-    labels = audio.dataset["label"][:]
-    members: list[list[int]] = [[] for _ in audio.class_names]
-    for row, label in enumerate(labels):
-        for index in label if audio.multi_label else [label]:
-            members[index].append(row)
     groups = audio.dataset["group"][:]
     known = any(group is not None for group in groups)
-    for name, rows in zip(audio.class_names, members, strict=True):
+    for name, rows in zip(audio.class_names, class_members(audio), strict=True):
         yield ClassFacts(
             name,
             recordings=len(rows),
@@ -211,7 +219,7 @@ def _class_facts(audio: PreparedAudio, lengths: np.ndarray, levels: np.ndarray) 
 
 def _distribution(values: np.ndarray, edges: np.ndarray, logarithmic: bool = False) -> Distribution:
     counts, _ = np.histogram(values, edges)
-    quantiles = np.quantile(values.astype(np.float64), [0.0, 0.1, 0.5, 0.9, 1.0]).tolist()
+    quantiles = np.quantile(values.astype(np.float64), QUANTILES).tolist()
     return Distribution(*quantiles, tuple(edges.tolist()), tuple(counts.tolist()), logarithmic)
 
 

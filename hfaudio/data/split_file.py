@@ -13,6 +13,7 @@ from hfaudio.data.splits import divide
 __all__ = ["split_by_file", "write_split"]
 
 COLUMNS = ("file_name", "split", "content_hash")
+PARTS = ("train", "test")
 
 
 def write_split(split: datasets.DatasetDict, path: str | os.PathLike[str]) -> None:
@@ -45,18 +46,7 @@ def split_by_file(dataset: datasets.Dataset, path: str | os.PathLike[str]) -> da
         DataError: The table is none, or is about other recordings.
     """
     path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = {row["file_name"]: row for row in csv.DictReader(file)}
-        parts = {row["split"] for row in rows.values()}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"Expected a table with {', '.join(COLUMNS)} at {path}, found {error!r}; check --split."
-        ) from error
-    if not parts <= {"train", "test"}:
-        raise DataError(
-            f"Expected train or test as split in {path}, found {', '.join(sorted(parts - {'train', 'test'}))}."
-        )
+    rows = _read_rows(path)
     names = dataset["file_name"][:]
     unknown = [name for name in names if name not in rows]
     gone = sorted(set(rows) - set(names))
@@ -65,10 +55,11 @@ def split_by_file(dataset: datasets.Dataset, path: str | os.PathLike[str]) -> da
             f"Expected in {path} the recordings of the data set and no others, found {len(unknown)} missing from the "
             f"table and {len(gone)} missing from the data set, the first {(unknown or gone)[0]}; make the split anew."
         )
+    # Recordings that are yet to be streamed have no hash.
     changed = [
         name
         for name, content in zip(names, dataset["content_hash"], strict=True)
-        if rows[name].get("content_hash") not in (None, "", content)
+        if content is not None and rows[name].get("content_hash") not in (None, "", content)
     ]
     if changed:
         raise DataError(
@@ -76,3 +67,29 @@ def split_by_file(dataset: datasets.Dataset, path: str | os.PathLike[str]) -> da
             f"{changed[0]}; restore them (and --sampling_rate and --trim_silence), or make the split anew."
         )
     return divide(dataset, np.array([rows[name]["split"] == "test" for name in names]))
+
+
+def _read_rows(path: Path) -> dict[str, dict[str, str]]:
+    """The rows by file name; `split` is `train` or `test`."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            columns, table = reader.fieldnames or [], list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"Expected a table with {', '.join(COLUMNS)} at {path}, found none ({error}); check --split."
+        ) from error
+    if not {"file_name", "split"} <= set(columns):
+        raise DataError(
+            f"Expected a table with {', '.join(COLUMNS)} at {path}, found {', '.join(columns) or 'no columns'}; "
+            "check --split."
+        )
+    rows: dict[str, dict[str, str]] = {}
+    for row in table:
+        if row["split"] not in PARTS:
+            raise DataError(
+                f"Expected train or test as split in {path}, found {row['split']!r} for {row['file_name']!r}; mend it."
+            )
+        if rows.setdefault(row["file_name"], row) is not row:
+            raise DataError(f"Expected every recording once in {path}, found {row['file_name']} again; remove a line.")
+    return rows

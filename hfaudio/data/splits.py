@@ -19,12 +19,15 @@ TRAINING_NAMES = frozenset({"train", "training"})
 TEST_NAMES = frozenset({"test", "testing", "eval", "evaluation"})
 
 
-def split_by_folds(dataset: datasets.Dataset, eval_folds: Sequence[str]) -> datasets.DatasetDict:
-    """Holds out the recordings of given folds.
+def split_by_folds(
+    dataset: datasets.Dataset, eval_folds: Sequence[str], folds: Sequence[str | None] | None = None
+) -> datasets.DatasetDict:
+    """Holds out the recordings of some folds.
 
     Args:
-        dataset: Of a `PreparedAudio`, with its folds known.
+        dataset: Of a `PreparedAudio`.
         eval_folds: The folds to evaluate on.
+        folds: The fold of each recording, as of `make_folds`; None takes those that the data set gives.
 
     Returns:
         The parts `train` and `test`.
@@ -33,22 +36,28 @@ def split_by_folds(dataset: datasets.Dataset, eval_folds: Sequence[str]) -> data
         DataError: A fold does not exist, a class is missing from what is left to train on, or a recording or a source
             stands on both sides.
     """
-    folds = np.array([str(fold) for fold in dataset["fold"]])
-    known = sorted(set(folds))
+    folds = dataset["fold"][:] if folds is None else folds
+    known = sorted({fold for fold in folds if fold is not None})
+    if not known:
+        raise DataError(
+            "Expected recordings with a given fold, found none; name its column with --fold_column, or make folds "
+            "with --num_folds."
+        )
     unknown = [fold for fold in eval_folds if fold not in known]
     if unknown:
         raise DataError(f"Expected --eval_folds among {', '.join(known)}, found {', '.join(unknown)}.")
-    return divide(dataset, np.isin(folds, list(eval_folds)))
+    return divide(dataset, np.array([fold in eval_folds for fold in folds]))
 
 
 def given_test_parts(dataset: datasets.Dataset) -> list[str]:
     """The given parts to evaluate on, where the folds are named like `train` and `test`; else none."""
-    parts = {fold for fold in dataset["fold"] if fold is not None}
-    if not parts or any(part.lower() not in SPLIT_NAMES for part in parts):
+    parts = set(dataset["fold"])
+    named = {part for part in parts if part is not None}
+    if any(part.lower() not in SPLIT_NAMES for part in named):
         return []
-    return sorted(part for part in parts if part.lower() in TEST_NAMES) or sorted(
-        part for part in parts if part.lower() not in TRAINING_NAMES
-    )
+    test = {part for part in named if part.lower() in TEST_NAMES}
+    test = test or {part for part in named if part.lower() not in TRAINING_NAMES}
+    return sorted(test) if test < parts else []  # of a test part alone, some has to be trained on
 
 
 def split_by_groups(dataset: datasets.Dataset, test_size: float, seed: int) -> datasets.DatasetDict:
@@ -66,8 +75,7 @@ def split_by_groups(dataset: datasets.Dataset, test_size: float, seed: int) -> d
         DataError: There are too few groups, or a class is missing from what is left to train on.
     """
     groups = connected_groups(dataset["group"], dataset["content_hash"])
-    part = deal_out(_labels(dataset), groups, (1.0 - test_size, test_size), seed)
-    return divide(dataset, part == 1)
+    return divide(dataset, _hold_out(_labels(dataset), groups, test_size, seed))
 
 
 def split_randomly(dataset: datasets.Dataset, test_size: float, seed: int) -> datasets.DatasetDict:
@@ -96,11 +104,11 @@ def split_randomly(dataset: datasets.Dataset, test_size: float, seed: int) -> da
             f"Expected at least two recordings of every class, one to train and one to evaluate on, "
             f"found one of {', '.join(single)}; add recordings or remove the class."
         )
-    part = deal_out(labels, connected_groups(dataset["content_hash"]), (1.0 - test_size, test_size), seed)
-    return divide(dataset, part == 1, groups_may_meet=True)
+    held_out = _hold_out(labels, connected_groups(dataset["content_hash"]), test_size, seed)
+    return divide(dataset, held_out, groups_may_meet=True)
 
 
-def make_folds(dataset: datasets.Dataset, num_folds: int, seed: int) -> datasets.Dataset:
+def make_folds(dataset: datasets.Dataset, num_folds: int, seed: int) -> list[str]:
     """Gives every recording a fold, `1` to `num_folds`: groups stay whole, classes in proportion.
 
     Args:
@@ -109,7 +117,7 @@ def make_folds(dataset: datasets.Dataset, num_folds: int, seed: int) -> datasets
         seed: Of the shuffling.
 
     Returns:
-        The data set with a new column `fold`.
+        The fold of each recording, for `split_by_folds`.
 
     Raises:
         DataError: There are fewer groups than folds.
@@ -121,8 +129,7 @@ def make_folds(dataset: datasets.Dataset, num_folds: int, seed: int) -> datasets
             "change --num_folds."
         )
     folds = deal_out(_labels(dataset), groups, [1.0 / num_folds] * num_folds, seed)
-    names = [str(fold + 1) for fold in folds.tolist()]
-    return dataset.remove_columns("fold").add_column("fold", names)
+    return [str(fold + 1) for fold in folds.tolist()]
 
 
 def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: bool = False) -> datasets.DatasetDict:
@@ -142,7 +149,7 @@ def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: boo
     """
     names = _class_names(dataset)
     labels = _labels(dataset)
-    trained = {label for own, out in zip(labels, held_out, strict=True) if not out for label in own}
+    trained, evaluated = _classes(labels, ~held_out), _classes(labels, held_out)
     missing = [name for index, name in enumerate(names) if index not in trained]
     if missing:
         raise DataError(
@@ -154,7 +161,6 @@ def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: boo
             "Expected recordings to evaluate on, found none: they may all be of one source; hold out more or add "
             "recordings."
         )
-    evaluated = {label for own, out in zip(labels, held_out, strict=True) if out for label in own}
     unseen = [name for index, name in enumerate(names) if index not in evaluated]
     if unseen:
         logger.warning("No recording of %s is held out: they will not be evaluated.", ", ".join(unseen))
@@ -163,6 +169,22 @@ def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: boo
     if "fingerprint" in dataset.column_names:  # streamed recordings have none before they are decoded
         warn_of_near_duplicates(train, test)
     return datasets.DatasetDict({"train": train, "test": test})
+
+
+def _hold_out(labels: Sequence[Sequence[int]], groups: np.ndarray, test_size: float, seed: int) -> np.ndarray:
+    """Whether each recording is to be evaluated on; groups stay whole."""
+    held_out: np.ndarray = deal_out(labels, groups, (1.0 - test_size, test_size), seed) == 1
+    sizes = np.bincount(groups)
+    # A group of several classes may have gone for one of them, and have been the only one of another.
+    while lost := _classes(labels, held_out) - _classes(labels, ~held_out):
+        label = min(lost)
+        owners = [group for own, group in zip(labels, groups.tolist(), strict=True) if label in own]
+        held_out &= groups != min(owners, key=lambda group: sizes[group])
+    return held_out
+
+
+def _classes(labels: Sequence[Sequence[int]], chosen: np.ndarray) -> set[int]:
+    return {label for own, wanted in zip(labels, chosen.tolist(), strict=True) if wanted for label in own}
 
 
 def _labels(dataset: datasets.Dataset) -> list[list[int]]:

@@ -6,6 +6,8 @@ import numpy as np
 
 __all__ = ["deal_out"]
 
+TIE_BREAK = 1e-3  # weight of the class that all recordings have, as against the others
+
 
 def deal_out(labels: Sequence[Sequence[int]], groups: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
     """Deals whole groups out to parts, so that each part gets its share of every class.
@@ -14,6 +16,7 @@ def deal_out(labels: Sequence[Sequence[int]], groups: np.ndarray, shares: Sequen
     `StratifiedGroupKFold`: the largest groups come first, in random order where they are alike, and each goes to the
     part that lacks most of what the group holds. It takes several labels a recording, parts of any size, and seconds
     for 100,000 groups. Where a class has as many groups as there are parts, each part asks for one recording at least.
+    Where the classes leave the choice, the part that lacks most recordings gets the group.
 
     Args:
         labels: The class indices of each recording; none stands for a class of its own.
@@ -37,6 +40,7 @@ def deal_out(labels: Sequence[Sequence[int]], groups: np.ndarray, shares: Sequen
     splittable = np.bincount(classes, minlength=num_classes) >= len(shares)
     need[:, splittable] = np.maximum(need[:, splittable], 1.0)
     weights = counts / totals[classes] ** 2
+    weights[classes == num_classes - 1] *= TIE_BREAK
 
     order = np.random.default_rng(seed).permutation(len(bounds) - 1)
     order = order[np.argsort(-np.bincount(groups)[order], kind="stable")]
@@ -50,8 +54,8 @@ def deal_out(labels: Sequence[Sequence[int]], groups: np.ndarray, shares: Sequen
 
 
 def _class_and_recording(labels: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Every class of every recording, and the recording that it belongs to."""
+    """Every class of every recording, last one that all have, and the recording that it belongs to."""
     without = 1 + max((label for own in labels for label in own), default=-1)
-    owned = [own or (without,) for own in labels]
+    owned = [(*(own or (without,)), without + 1) for own in labels]
     flat = np.fromiter((label for own in owned for label in own), np.int64)
     return flat, np.repeat(np.arange(len(owned)), [len(own) for own in owned])

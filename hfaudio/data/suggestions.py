@@ -9,7 +9,7 @@ import numpy as np
 from hfaudio.data.overlaps import Overlaps, natural_order
 from hfaudio.data.splits import given_test_parts
 
-__all__ = ["Suggestion", "suggest_crop", "suggest_flags"]
+__all__ = ["IMBALANCE", "Suggestion", "suggest_crop", "suggest_flags"]
 
 CROPS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)  # seconds
 TAKEN_WHOLE = 2.0  # seconds; what is so short was cut to its sound
@@ -18,7 +18,7 @@ HELD_BY = 0.75  # share of the recordings that fill a crop
 TOLERANCE = 1.02  # encoders and cutters do not hit the second
 MANY = 0.1
 SILENT_CROPS = 0.02
-IMBALANCE = 3.0
+IMBALANCE = 3.0  # the largest class divided by the smallest
 MADE_FOLDS = 5
 
 
@@ -72,8 +72,8 @@ def suggest_flags(
     if largest >= IMBALANCE * smallest:
         yield Suggestion(
             ("--class_weights", "balanced"),
-            f"The largest class has {largest / smallest:.1f} times as many recordings as the smallest: without weights "
-            "the loss hardly hears the small ones.",
+            f"The largest class has {largest / smallest:.3g} times as many recordings as the smallest; without "
+            "weights the loss hardly hears the small ones.",
         )
     yield from _splitting(dataset, overlaps)
 
@@ -82,15 +82,14 @@ def _cropping(crop_seconds: float, seconds: np.ndarray, silent: np.ndarray) -> I
     shorter = float(np.mean(seconds * TOLERANCE < crop_seconds))
     yield Suggestion(
         ("--crop_seconds", f"{crop_seconds:g}"),
-        f"{1.0 - shorter:.0%} of the recordings fill it; the usual one has {np.median(seconds):.3g} s, of which "
-        f"{np.median(seconds - silent):.3g} s sound.",
+        (f"{1.0 - shorter:.0%} of the recordings fill it" if shorter else "Every recording fills it")
+        + f"; the usual one has {np.median(seconds):.3g} s, of which {np.median(seconds - silent):.3g} s sound.",
     )
-    repeat = shorter > MANY
-    yield Suggestion(
-        ("--pad_mode", "repeat" if repeat else "zero"),
-        f"{shorter:.0%} of the recordings are shorter than the crop: "
-        + ("repeated, they fill it with sound." if repeat else "their padding is hidden from the model."),
-    )
+    found = f"{shorter:.0%} of the recordings are shorter than the crop" if shorter else "No recording is shorter"
+    if shorter > MANY:
+        yield Suggestion(("--pad_mode", "repeat"), f"{found}: repeated, they fill it with sound.")
+    else:
+        yield Suggestion(("--pad_mode", "zero"), f"{found}; padding is hidden from the model.")
     missing = float(np.mean(silent >= crop_seconds))
     if missing > SILENT_CROPS:
         yield Suggestion(
@@ -107,10 +106,12 @@ def _splitting(dataset: datasets.Dataset, overlaps: Overlaps) -> Iterator[Sugges
             "The given folds share sources or copies; folds that are made anew keep them together.",
         )
     elif overlaps.folds and not overlaps.folds_leak:
-        parts = given_test_parts(dataset) or _last_fold(dataset)
-        if parts:
-            reason = "no source and no copy of it stands in another" if overlaps.groups else "no copy stands in another"
-            yield Suggestion(("--eval_folds", *parts), f"Held out by whoever made the folds; {reason}.")
+        parts = given_test_parts(dataset)
+        chosen = parts or _last_fold(dataset)
+        if chosen:
+            found = "no source and no copy" if overlaps.groups else "no copy"
+            reason = f"The {'given test part' if parts else 'last given fold'}; {found} stands in another."
+            yield Suggestion(("--eval_folds", *chosen), reason)
     if not overlaps.groups:
         yield Suggestion(
             (),

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import scipy.special
-from sklearn.metrics import f1_score
 
 from hfaudio.evaluation.accuracy import Accuracy
 from hfaudio.evaluation.macro_f1 import MacroF1
@@ -35,8 +34,7 @@ def compute_metrics(prediction: Any) -> dict[str, float]:
     if labels.ndim == 2:
         scores = scipy.special.expit(logits)
         metrics.update(MeanAveragePrecision(keep_in_memory=True).compute(predictions=scores, references=labels))
-        predicted = scores >= PRESENT
-        metrics["macro_f1"] = float(f1_score(labels.astype(bool), predicted, average="macro", zero_division=0.0))
+        metrics["macro_f1"] = _multi_label_macro_f1(labels.astype(bool), scores >= PRESENT)
         return metrics
     classes = logits.argmax(axis=-1)
     for metric in (Accuracy(keep_in_memory=True), MacroF1(keep_in_memory=True)):
@@ -91,3 +89,11 @@ def prediction_rows(
             }
         )
     return rows
+
+
+def _multi_label_macro_f1(truths: np.ndarray, predicted: np.ndarray) -> float:
+    """As `MacroF1`, of tables `(examples, num_labels)`; scikit-learn takes one of a single class for another thing."""
+    hits = np.sum(truths & predicted, axis=0)
+    named = truths.sum(axis=0) + predicted.sum(axis=0)
+    counts = named > 0
+    return float(np.mean(2.0 * hits[counts] / named[counts])) if counts.any() else 0.0

@@ -36,8 +36,10 @@ class MeanAveragePrecision(evaluate.Metric):
         self, predictions: Sequence[Sequence[float]], references: Sequence[Sequence[float]]
     ) -> dict[str, float]:
         scores, truths = np.array(predictions), np.array(references)
-        occurs = truths.any(axis=0)
-        if not occurs.any():
-            return {"mean_average_precision": 0.0}
-        average: float = average_precision_score(truths[:, occurs], scores[:, occurs], average="macro")
-        return {"mean_average_precision": float(average)}
+        # Class by class: scikit-learn takes a table of a single class for another thing.
+        averages = [
+            average_precision_score(truth, score)
+            for truth, score in zip(truths.T, scores.T, strict=True)
+            if truth.any()
+        ]
+        return {"mean_average_precision": float(np.mean(averages)) if averages else 0.0}

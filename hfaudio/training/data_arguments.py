@@ -11,6 +11,7 @@ from hfaudio.data import (
     SYNTHETIC_VERSION,
     TRIM_MODES,
     Columns,
+    DataError,
     DecodingSettings,
     Listing,
     PreparedAudio,
@@ -24,6 +25,7 @@ from hfaudio.data import (
     split_randomly,
     write_synthetic_dataset,
 )
+from hfaudio.data.manifest import NO_COLUMN
 
 __all__ = ["DataArguments", "SourceArguments"]
 
@@ -106,7 +108,11 @@ class SourceArguments:
         if not self.dataset:
             cache = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio"
             return list_recordings(write_synthetic_dataset(cache / f"synthetic-{SYNTHETIC_VERSION}"))
-        columns = Columns(
+        return list_recordings(self.dataset[0] if len(self.dataset) == 1 else self.dataset, self.columns())
+
+    def columns(self) -> Columns:
+        """Which columns of a table mean what."""
+        return Columns(
             self.file_column,
             self.label_column,
             self.fold_column,
@@ -116,7 +122,6 @@ class SourceArguments:
             self.label_separator,
             self.group_pattern,
         )
-        return list_recordings(self.dataset[0] if len(self.dataset) == 1 else self.dataset, columns)
 
     def settings(self, sampling_rate: int) -> DecodingSettings:
         """How the recordings are decoded, at a rate in Hz."""
@@ -170,14 +175,12 @@ class DataArguments(SourceArguments):
             raise ValueError(f"--num_folds must be at least 2, found {self.num_folds}.")
         if self.num_folds is not None and not self.eval_folds:
             raise ValueError("--num_folds needs --eval_folds, found none; name the fold to hold out, such as 1.")
-        if self.num_folds is not None and self.fold_column is not None:
+        if self.num_folds is not None and self.fold_column not in (None, NO_COLUMN):
             raise ValueError("--num_folds makes folds and --fold_column names given ones: give one of them.")
         if self.streaming and self.on_bad == "fail":
             raise ValueError("--on_bad fail decodes all recordings first, --streaming does not: give one of them.")
         if self.eval_folds and self.split != AUTO_SPLIT:
             raise ValueError(f"--eval_folds and --split {self.split} both say what to hold out: give one of them.")
-        if self.fold_column is not None and not self.eval_folds and self.split == AUTO_SPLIT:
-            raise ValueError("--fold_column needs --eval_folds, found none; name the folds to hold out.")
 
     def divide(self, dataset: datasets.Dataset, seed: int) -> tuple[datasets.DatasetDict, str]:
         """Divides the recordings into what is trained on and what is held out.
@@ -192,18 +195,23 @@ class DataArguments(SourceArguments):
         Raises:
             hfaudio.data.DataError: They cannot be divided as asked.
         """
+        share = f"{100 * self.test_size:g}%"
         if self.split not in (AUTO_SPLIT, RANDOM_SPLIT):
-            return split_by_file(dataset, self.split), f"the split of {Path(self.split).name}"
+            return split_by_file(dataset, self.split), f"what {Path(self.split).name} holds out"
         if self.split == RANDOM_SPLIT:
-            return split_randomly(dataset, self.test_size, seed), f"{self.test_size:.0%}, held out at random"
+            return split_randomly(dataset, self.test_size, seed), f"{share} (recordings at random)"
         if self.num_folds is not None:
-            dataset = make_folds(dataset, self.num_folds, seed)
             made = f"fold {', '.join(self.eval_folds)} of {self.num_folds} made with seed {seed}"
-            return split_by_folds(dataset, self.eval_folds), made
+            return split_by_folds(dataset, self.eval_folds, make_folds(dataset, self.num_folds, seed)), made
         if self.eval_folds:
             return split_by_folds(dataset, self.eval_folds), f"fold {', '.join(self.eval_folds)}"
         if parts := given_test_parts(dataset):
             return split_by_folds(dataset, parts), f"the given part {', '.join(parts)}"
+        if self.fold_column not in (None, NO_COLUMN):
+            raise DataError(
+                f"Expected --eval_folds with --fold_column {self.fold_column}, found none, and no fold named test; "
+                "name the folds to hold out."
+            )
         if any(group is not None for group in dataset["group"]):
-            return split_by_groups(dataset, self.test_size, seed), f"{self.test_size:.0%}, whole sources held out"
-        return split_randomly(dataset, self.test_size, seed), f"{self.test_size:.0%}, held out at random"
+            return split_by_groups(dataset, self.test_size, seed), f"{share} (whole sources)"
+        return split_randomly(dataset, self.test_size, seed), f"{share} (recordings at random)"

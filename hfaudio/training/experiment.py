@@ -12,7 +12,7 @@ import datasets
 import torch
 from transformers import set_seed
 
-from hfaudio.data import AudioCrops, LeftOut, write_split
+from hfaudio.data import AudioCrops, DataError, LeftOut, write_split
 from hfaudio.evaluation import compute_metrics, prediction_rows
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 from hfaudio.training.arguments import AudioTrainingArguments, FeatureArguments, ModelArguments
@@ -27,7 +27,7 @@ from hfaudio.training.training_data import TrainingData, load_training_data
 
 __all__ = ["TrainedClassifier", "train_classifier"]
 
-STREAMED_FOR_NORMALIZATION = 1000  # recordings, enough for the mean of a band; all would be decoded once more
+PARTS = {"train": "train", "test": "eval"}  # of the split, and what the metrics call them
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TrainedClassifier:
     Attributes:
         model: The last weights; no epoch is chosen on the held-out part.
         feature_extractor: With the training part's normalization.
-        split: The recordings of the parts `train` and `test`.
+        split: The recordings of the parts `train` and `test`; without `train` where that is streamed from a table.
         split_description: How they were chosen, in a few words.
         left_out: The recordings that could not be used.
         metrics: Of the training and of the held-out part.
@@ -85,14 +85,12 @@ def train_classifier(
     training.use_cpu_threads()
     with training.main_process_first(desc="preparing the recordings"):
         recordings = load_training_data(data, features.sampling_rate, training.seed)
+    if isinstance(recordings.streamed, datasets.IterableDataset) and training.max_steps < 1:
+        raise DataError("--streaming of a table needs --max_steps, because nobody knows how long an epoch is.")
     split = recordings.split
     set_seed(training.seed)
     extractor = features.build_extractor()
-    fit_normalization(
-        extractor,
-        recordings.training_crops(extractor.crop_samples),
-        at_most=STREAMED_FOR_NORMALIZATION if data.streaming else None,
-    )
+    fit_normalization(extractor, recordings.training_waveforms())
     config = model.build_config(extractor.num_channels, recordings.class_names, recordings.multi_label)
     classifier = SpectrogramCNNForAudioClassification(config)
     # Convolutions on the CPU and on tensor cores are fastest with the channels last.
@@ -112,8 +110,7 @@ def train_classifier(
     metrics = {
         **trained.metrics,
         **evaluated.metrics,
-        "train_recordings": len(split["train"]),
-        "eval_recordings": len(split["test"]),
+        **{f"{name}_recordings": len(split[part]) for part, name in PARTS.items() if part in split},
         "left_out_recordings": len(recordings.left_out),
         "parameters": classifier.num_parameters(),
         "processes": training.world_size,
@@ -141,7 +138,9 @@ def build_trainer(
         model=classifier,
         args=training,
         alpha=alpha,
-        train_dataset=recordings.training_crops(extractor.crop_samples, augmentation),
+        train_dataset=recordings.training_examples(
+            extractor.crop_samples, augmentation, training.seed, training.process_index, training.world_size
+        ),
         eval_dataset=AudioCrops(recordings.split["test"], extractor.crop_samples),
         data_collator=SpecAugmentCollator(
             extractor, training.freq_mask, training.time_mask, training.num_freq_masks, training.num_time_masks

@@ -1,9 +1,11 @@
 """Measuring the mean and standard deviation of the training set's features."""
 
+from collections.abc import Iterable
+from itertools import islice
+
 import numpy as np
 import torch
 
-from hfaudio.data import Crops
 from hfaudio.model import SpectrogramCNNFeatureExtractor
 
 __all__ = ["fit_normalization"]
@@ -12,25 +14,23 @@ SMALLEST_STD = 1e-3  # a band that never changes (a mel filter without a bin, sa
 
 
 def fit_normalization(
-    extractor: SpectrogramCNNFeatureExtractor, clips: Crops, at_most: int | None = None, batch_size: int = 32
+    extractor: SpectrogramCNNFeatureExtractor, waveforms: Iterable[np.ndarray], batch_size: int = 32
 ) -> None:
-    """Sets the extractor's mean and standard deviation to those of a data set's features.
+    """Sets the extractor's mean and standard deviation to those of the features of some recordings.
 
     Per channel and band, over all frames that hold sound.
 
     Args:
         extractor: Is changed.
-        clips: The part to train on.
-        at_most: Recordings to take, evenly spread; None takes all.
+        waveforms: Of the part to train on, each `(samples,)`.
         batch_size: Recordings whose features are held at once.
     """
     extractor.set_normalization(None, None)
     shape = (extractor.num_channels, extractor.feature_size)
     total, squares, frames = torch.zeros(shape).double(), torch.zeros(shape).double(), 0
-    indices = np.linspace(0, len(clips) - 1, min(len(clips), at_most or len(clips))).round().astype(int).tolist()
-    for first in range(0, len(indices), batch_size):
-        waveforms = [clips[index]["waveform"] for index in indices[first : first + batch_size]]
-        batch = extractor(waveforms, sampling_rate=extractor.sampling_rate)
+    remaining = iter(waveforms)
+    while batch_of_waveforms := list(islice(remaining, batch_size)):
+        batch = extractor(batch_of_waveforms, sampling_rate=extractor.sampling_rate)
         mask = batch["attention_mask"][:, None, None, :].double()
         features = batch["input_features"].double() * mask
         total += features.sum(dim=(0, 3))

@@ -1,9 +1,10 @@
 """The Hugging Face `Trainer` with a focal loss and per-example seeds."""
 
+import warnings
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hfaudio.model import SpectrogramCNNForAudioClassification
@@ -37,12 +38,28 @@ class FocalLossTrainer(Trainer):
     ) -> None:
         if not isinstance(args, AudioTrainingArguments):
             raise TypeError(f"args must be an AudioTrainingArguments, found {type(args).__name__}.")
-        super().__init__(model, args, **kwargs)
+        with warnings.catch_warnings():
+            # The base class cannot smooth the labels of several classes; the loss below can.
+            warnings.filterwarnings("ignore", "Label smoothing is not compatible with multi-label")
+            super().__init__(model, args, **kwargs)
         self.compute_loss_func = FocalLoss(
             gamma=args.focal_gamma if args.loss == "focal" else 0.0,
             alpha=alpha,
             label_smoothing=args.label_smoothing_factor,
             multi_label=model.config.problem_type == "multi_label_classification",
+        )
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Returns the batches of one epoch, or of a stream without end."""
+        if not isinstance(self.train_dataset, IterableDataset):
+            return super().get_train_dataloader()
+        # A stream shares itself out; accelerate would have every process read, and throw away, the others' share.
+        return DataLoader(
+            self.train_dataset,
+            batch_size=self._train_batch_size,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
         )
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SeededSampler:

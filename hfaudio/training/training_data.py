@@ -1,19 +1,26 @@
 """The two sides of a run: recordings to train on, cached or streamed, and recordings held out."""
 
 import dataclasses
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import datasets
+import numpy as np
 
 from hfaudio.data import (
     AudioCrops,
     Crops,
+    DataError,
     DecodingSettings,
     LeftOut,
     Recording,
     StreamedCrops,
+    StreamedTable,
     describe_listing,
+    is_table_source,
+    open_table_stream,
     prepare_listing,
 )
 from hfaudio.data.crops import Augmentation
@@ -21,24 +28,28 @@ from hfaudio.training.data_arguments import DataArguments
 
 __all__ = ["TrainingData", "load_training_data"]
 
+logger = logging.getLogger(__name__)
+
+STREAMED_FOR_NORMALIZATION = 1000  # recordings, enough for the mean of a band; all would be decoded once more
+
 
 @dataclass(frozen=True)
 class TrainingData:
     """Recordings to train on and recordings to evaluate on.
 
     Attributes:
-        split: The parts `train` and `test`; a streamed `train` has no waveforms.
+        split: The parts `train` and `test`; a streamed `train` has no waveforms, that of a table is not there.
         split_description: How they were chosen, in a few words.
         left_out: The recordings that could not be used.
         settings: How they are decoded.
-        streamed: The recordings of the part `train`, if they are decoded when they are needed.
+        streamed: What to train on, if it is decoded when it is needed: recordings, or the rows of a table.
     """
 
     split: datasets.DatasetDict
     split_description: str
     left_out: Sequence[LeftOut]
     settings: DecodingSettings
-    streamed: Sequence[Recording] | None = None
+    streamed: Sequence[Recording] | datasets.IterableDataset | None = None
 
     @property
     def multi_label(self) -> bool:
@@ -54,15 +65,48 @@ class TrainingData:
 
     @property
     def training_labels(self) -> list[int]:
-        """Every class of every recording of the part `train`."""
+        """Every class of every recording of the part `train`.
+
+        Raises:
+            DataError: They are read from a table as they are needed.
+        """
+        if "train" not in self.split:
+            raise DataError("--class_weights balanced needs to know all classes first: leave it or --streaming out.")
         labels = self.split["train"]["label"][:]
         return [label for own in labels for label in own] if self.multi_label else labels
 
-    def training_crops(self, crop_samples: int, augmentation: Augmentation | None = None) -> Crops:
-        """The examples to train on; see `AudioCrops` and `StreamedCrops`."""
+    def training_examples(
+        self,
+        crop_samples: int,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        process: int = 0,
+        processes: int = 1,
+    ) -> Crops | StreamedTable:
+        """The examples to train on; see `AudioCrops`, `StreamedCrops` and `StreamedTable`.
+
+        Args:
+            crop_samples: Length of a crop, in samples.
+            augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
+            seed: Of the order of a streamed table; elsewhere the sampler has it.
+            process: The index of this process, for a streamed table.
+            processes: How many there are.
+        """
         if self.streamed is None:
             return AudioCrops(self.split["train"], crop_samples, augmentation)
+        if isinstance(self.streamed, datasets.IterableDataset):
+            return StreamedTable(self.streamed, self.settings, crop_samples, augmentation, seed, process, processes)
         return StreamedCrops(self.streamed, self.split["train"], self.settings, crop_samples, augmentation)
+
+    def training_waveforms(self) -> Iterator[np.ndarray]:
+        """Whole recordings to measure the features' normalization on: all, or of streamed ones a thousand."""
+        examples = self.training_examples(crop_samples=0)
+        if isinstance(examples, StreamedTable):
+            yield from islice(examples.waveforms(), STREAMED_FOR_NORMALIZATION)
+            return
+        taken = len(examples) if self.streamed is None else min(len(examples), STREAMED_FOR_NORMALIZATION)
+        for index in np.linspace(0, len(examples) - 1, taken).round().astype(int).tolist():
+            yield examples[index]["waveform"]
 
 
 def load_training_data(data: DataArguments, sampling_rate: int, seed: int) -> TrainingData:
@@ -83,6 +127,12 @@ def load_training_data(data: DataArguments, sampling_rate: int, seed: int) -> Tr
         audio = data.load(sampling_rate)
         split, description = data.divide(audio.dataset, seed)
         return TrainingData(split, description, audio.left_out, settings)
+    if len(data.dataset) == 1 and is_table_source(data.dataset[0]):
+        return _stream_table(data, settings)
+    return _stream_files(data, settings, seed)
+
+
+def _stream_files(data: DataArguments, settings: DecodingSettings, seed: int) -> TrainingData:
     listing = data.listing()
     rows = describe_listing(listing)
     # Copies are found by their content, which is not known before everything is decoded.
@@ -90,11 +140,24 @@ def load_training_data(data: DataArguments, sampling_rate: int, seed: int) -> Tr
     split, description = data.divide(rows, seed)
     by_name = {recording.file_name: recording for recording in listing.recordings}
     streamed, held_out = ([by_name[name] for name in split[part]["file_name"]] for part in ("train", "test"))
+    logger.info("%d recordings to train on, decoded when they are needed; of those held out:", len(streamed))
     label = rows.features["label"]
-    class_names = label.feature.names if listing.multi_label else label.names
     test = prepare_listing(
-        dataclasses.replace(listing, recordings=held_out), settings, data.preparation_processes, class_names
+        dataclasses.replace(listing, recordings=held_out),
+        settings,
+        data.preparation_processes,
+        getattr(label, "feature", label).names,
     )
     test.report()
     split = datasets.DatasetDict(train=split["train"], test=test.dataset)
     return TrainingData(split, description, test.left_out, settings, streamed)
+
+
+def _stream_table(data: DataArguments, settings: DecodingSettings) -> TrainingData:
+    stream = open_table_stream(data.dataset[0], data.columns(), data.eval_folds)
+    test = prepare_listing(stream.held_out, settings, data.preparation_processes, stream.class_names)
+    logger.info("Rows to train on are read when they are needed; of those held out:")
+    test.report()
+    description = f"the given part {', '.join(stream.held_out_parts)}"
+    split = datasets.DatasetDict(test=test.dataset)
+    return TrainingData(split, description, test.left_out, settings, stream.rows)

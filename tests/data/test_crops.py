@@ -1,10 +1,11 @@
 import pickle
 
+import datasets
 import numpy as np
 import pytest
 
 from hfaudio.data import AudioCrops
-from hfaudio.data.crops import draw_crop
+from hfaudio.data.crops import draw_crop, label_targets
 
 
 @pytest.fixture
@@ -59,3 +60,20 @@ def test_only_training_examples_are_augmented(audio) -> None:
 def test_rows_of_a_selection_are_the_selected_ones(audio) -> None:
     selected = AudioCrops(audio.dataset.select([7, 2]), 4_000)
     assert selected[1]["waveform"].tolist() == audio.dataset[2]["waveform"]
+
+
+def test_targets_are_indices_or_one_column_a_class(make_rows) -> None:
+    targets = label_targets(make_rows("bab"))
+    assert targets.dtype == np.int64
+    assert targets.tolist() == [1, 0, 1]
+    targets = label_targets(make_rows(["ac", "", "b"], multi_label=True))
+    assert targets.dtype == np.float32
+    assert targets.tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+
+
+def test_an_example_of_several_classes_holds_its_row_of_targets(audio, make_rows) -> None:
+    labels = make_rows(["ac", "", "b"], multi_label=True).select_columns("label")
+    waveforms = audio.dataset.select(range(3)).select_columns("waveform").flatten_indices()
+    crops = AudioCrops(datasets.concatenate_datasets([waveforms, labels], axis=1), 4_000)
+    assert crops[0]["labels"].tolist() == [1, 0, 1]
+    assert crops[(1, 7)]["labels"].tolist() == [0, 0, 0]

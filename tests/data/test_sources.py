@@ -1,135 +1,257 @@
+import os
+import shutil
+import tarfile
+import zipfile
 from pathlib import Path
 
+import datasets
 import pytest
 
 from hfaudio.data.errors import DataError
+from hfaudio.data.recordings import Columns, LeftOut
 from hfaudio.data.sources import list_recordings
 
 
-def write_metadata(folder: Path, text: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "metadata.csv").write_text(text, encoding="utf-8")
-    return folder
+def pack(folder: Path, kind: str) -> Path:
+    """Packs a folder as macOS and most others do: with the folder itself in the archive."""
+    archive = folder.with_name(f"{folder.name}.{kind}")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            for path in files:
+                file.write(path, path.relative_to(folder.parent))
+    else:
+        with tarfile.open(archive, "w:gz") as file:
+            for path in files:
+                file.add(path, path.relative_to(folder.parent))
+    return archive
 
 
-def test_sub_folders_are_classes(write_tone, tmp_path) -> None:
-    for name in ("s/dog/b.wav", "s/dog/a.WAV", "s/cat/deep/er/c.flac", "s/.hidden/d.wav", "s/dog/.e.wav"):
-        write_tone(name)
-    (tmp_path / "s" / "cat" / "notes.txt").write_text("no audio")
-    recordings = list_recordings(tmp_path / "s")
-    assert [(r.file_name, r.label) for r in recordings] == [
-        ("cat/deep/er/c.flac", "cat"),
-        ("dog/a.WAV", "dog"),
-        ("dog/b.wav", "dog"),
-    ]
-    assert all(Path(r.path).is_file() and r.fold is None and r.group is None for r in recordings)
-
-
-@pytest.mark.parametrize("file_column", ["file_name", "path"])
-def test_metadata_names_files_labels_folds_and_groups(write_tone, tmp_path, file_column: str) -> None:
-    write_tone("s/audio/a.wav")
-    write_tone("s/b.wav")
-    # A byte order mark and spaces, as spreadsheets leave them.
-    write_metadata(tmp_path / "s", f"\ufeff{file_column}, kind,fold,who\n audio/a.wav, dog ,1,x\nb.wav,cat,2,y\n")
-    first, second = list_recordings(tmp_path / "s", "kind", "fold", "who")
-    assert (first.file_name, first.label, first.fold, first.group) == ("audio/a.wav", "dog", "1", "x")
-    assert (second.file_name, second.label, second.fold, second.group) == ("b.wav", "cat", "2", "y")
+def in_memory(folder: Path) -> datasets.Dataset:
+    """The class folders of a folder as a data set that holds the files."""
+    paths = sorted(folder.rglob("*.wav"))
+    names = sorted({path.parent.name for path in paths})
+    features = datasets.Features({"audio": datasets.Audio(decode=False), "label": datasets.ClassLabel(names=names)})
+    rows = {
+        "audio": [{"bytes": path.read_bytes(), "path": path.name} for path in paths],
+        "label": [path.parent.name for path in paths],
+    }
+    return datasets.Dataset.from_dict(rows, features=features)
 
 
 def test_metadata_wins_over_sub_folders(two_classes) -> None:
-    write_metadata(two_classes, "file_name,label\nhigh/0.wav,one\nlow/0.wav,two\n")
-    assert [r.label for r in list_recordings(two_classes)] == ["one", "two"]
+    (two_classes / "metadata.csv").write_text("file_name,label\nhigh/0.wav,one\nlow/0.wav,two\n")
+    assert [r.labels for r in list_recordings(two_classes).recordings] == [("one",), ("two",)]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize("content", ["class folders", "train and test", "metadata.csv", "ESC-50", "Parquet"])
+def test_an_archive_lists_what_its_folder_does(two_classes, kind: str, content: str) -> None:
+    columns = Columns()
+    if content == "train and test":
+        shutil.copytree(two_classes, two_classes / "train")
+        shutil.copytree(two_classes / "train", two_classes / "test")
+        for name in ("high", "low"):
+            shutil.rmtree(two_classes / name)
+    if content == "metadata.csv":
+        (two_classes / "metadata.csv").write_text("file_name,label,fold\nhigh/0.wav,Hünd,1\nlow/0.wav,b c,2\n")
+    if content == "ESC-50":
+        shutil.move(two_classes / "high", two_classes / "audio")
+        (two_classes / "meta").mkdir()
+        (two_classes / "meta" / "esc50.csv").write_text("filename,fold,category\n0.wav,1,x\n1.wav,2,y\n")
+        shutil.rmtree(two_classes / "low")
+        columns = Columns(label="category")
+    if content == "Parquet":
+        dataset = in_memory(two_classes)
+        for name in ("high", "low"):
+            shutil.rmtree(two_classes / name)
+        (two_classes / "data").mkdir()
+        dataset.to_parquet(two_classes / "data" / "train-00000-of-00001.parquet")
+    expected = list_recordings(two_classes, columns).recordings
+    recordings = list_recordings(pack(two_classes, kind), columns).recordings
+    assert len(recordings) >= 2
+    assert [(r.file_name, r.labels, r.fold) for r in recordings] == [(r.file_name, r.labels, r.fold) for r in expected]
+    contents = [Path(r.audio).read_bytes() if isinstance(r.audio, str) else r.encoded() for r in recordings]
+    assert contents == [Path(r.audio).read_bytes() if isinstance(r.audio, str) else r.encoded() for r in expected]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_table_in_an_archive_leads_nowhere_else(two_classes, write_tone, kind: str, absolute: bool) -> None:
+    cache = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / "archives"
+    cache.mkdir(parents=True, exist_ok=True)
+    secret = write_tone("x.wav").rename(cache / "x.wav")
+    cell = str(secret) if absolute else "../../x.wav"
+    (two_classes / "metadata.csv").write_text(f"file_name,label\nhigh/0.wav,one\n{cell},two\n")
+    with pytest.raises(DataError) as error:
+        list_recordings(pack(two_classes, kind))
+    assert str(error.value) == (
+        f"Expected the files named in metadata.csv within the data set, found {cell} in line 3; remove the line, if "
+        "you trust the rest."
+    )
+
+
+@pytest.mark.parametrize("name", ["metadata.parquet", "data/train-00000-of-00001.parquet"])
+def test_a_parquet_table_in_an_archive_leads_nowhere_else(two_classes, write_tone, name: str) -> None:
+    secret = write_tone("x.wav")
+    features = datasets.Features({"audio": datasets.Audio(decode=False), "label": datasets.Value("string")})
+    rows = {"audio": [{"bytes": None, "path": str(secret)}], "label": ["x"]}
+    (two_classes / "data").mkdir()
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(two_classes / name)
+    with pytest.raises(DataError, match=r"Expected the recordings within the data set, found .*x\.wav in row 0"):
+        list_recordings(pack(two_classes, "zip"))
+
+
+def test_parts_may_have_tables_of_their_own(write_tone, tmp_path) -> None:
+    for part in ("train", "test"):
+        write_tone(f"s/{part}/a.wav")
+        (tmp_path / "s" / part / "metadata.jsonl").write_text(
+            '{"file_name": "a.wav", "label": "dog"}\n{"file_name": "gone.wav", "label": "cat"}\n'
+        )
+    listing = list_recordings(tmp_path / "s")
+    assert [(r.file_name, r.labels, r.fold) for r in listing.recordings] == [
+        ("test/a.wav", ("dog",), "test"),
+        ("train/a.wav", ("dog",), "train"),
+    ]
+    assert [one.file_name for one in listing.left_out] == ["test/gone.wav", "train/gone.wav"]
+    assert listing.left_out_labels == {"cat"}
+
+
+def test_several_sources_are_one_with_the_classes_matched_by_name(two_classes, write_tone, tmp_path) -> None:
+    write_tone("more/low/0.wav")
+    write_tone("more/noise/0.wav")
+    (tmp_path / "x").mkdir()
+    shutil.copytree(tmp_path / "more", tmp_path / "x" / "more")
+    (tmp_path / "x" / "more" / "metadata.csv").write_text("file_name,label\nlow/0.wav,high\ngone.wav,bell\n")
+    sources = [two_classes, str(tmp_path / "more"), tmp_path / "x" / "more", in_memory(two_classes)]
+    listing = list_recordings(sources)
+    assert {(r.file_name, r.labels) for r in listing.recordings} >= {
+        ("two/low/0.wav", ("low",)),
+        ("more-2/low/0.wav", ("low",)),
+        ("more-2/noise/0.wav", ("noise",)),
+        ("more-3/low/0.wav", ("high",)),
+        ("dataset/row-000000-0.wav", ("high",)),
+    }
+    assert len({r.file_name for r in listing.recordings}) == len(listing.recordings) == 8 + 2 + 1 + 8
+    assert listing.left_out == [LeftOut("more-3/gone.wav", "no such file (line 3 of metadata.csv)")]
+    assert listing.left_out_labels == {"bell"}
+
+
+def test_a_multi_label_source_makes_all_multi_label(two_classes, write_tone, tmp_path) -> None:
+    write_tone("m/a.wav")
+    write_tone("m/b.wav")
+    (tmp_path / "m" / "metadata.jsonl").write_text(
+        '{"file_name": "a.wav", "labels": ["low", "rain"]}\n{"file_name": "b.wav", "labels": []}\n'
+    )
+    listing = list_recordings([two_classes, tmp_path / "m"])
+    assert listing.multi_label
+    assert {r.labels for r in listing.recordings} == {("high",), ("low",), ("low", "rain"), ()}
 
 
 @pytest.mark.parametrize(
-    ("text", "columns", "sentence"),
+    ("pattern", "group"),
     [
-        ("name,label\na.wav,x\n", {}, "Expected a column 'file_name' in {csv}, found name, label; add it"),
-        (
-            "file_name,kind\na.wav,x\n",
-            {},
-            "Expected a column 'label' in {csv}, found file_name, kind; name yours with ",
-        ),
-        (
-            "file_name,label\na.wav,x\n",
-            {"fold_column": "fold"},
-            "found file_name, label; name yours with --fold_column",
-        ),
-        ("file_name,label\na.wav,x\n", {"group_column": "who"}, "Expected a column 'who' in {csv}"),
-        (
-            "file_name,label\na.wav, \n",
-            {},
-            "Expected a label in column 'label' of {csv}, found none in line 2 (a.wav);",
-        ),
-        ("file_name,label\na.wav\n", {}, "found none in line 2 (a.wav);"),
-        (
-            "file_name,label\na.wav,x\ngone.wav,y\n",
-            {},
-            "found 1 of 2 missing, the first gone.wav (line 3); add the file",
-        ),
-        ("file_name,label\na.wav,x\na.wav,y\n", {}, "Expected every file once in {csv}, found a.wav again in line 3;"),
-        (
-            "file_name,label,f\na.wav,x,\n",
-            {"fold_column": "f"},
-            "Expected a fold in column 'f' of {csv}, found none in",
-        ),
-        (
-            "file_name,label,g\na.wav,x,\n",
-            {"group_column": "g"},
-            "Expected a group in column 'g' of {csv}, found none",
-        ),
-        ("file_name,label\n,x\n", {}, "Expected a file name in column 'file_name' of {csv}, found none in line 2"),
-        ("file_name,label\n\na.wav,x\n" + "b" * 300 + ".wav,y\n", {}, "bbb.wav (line 4)"),
-        ("file_name,label\n", {}, "Expected recordings in {csv}, found no rows;"),
-        ("", {}, "Expected a column 'file_name' in {csv}, found no columns;"),
+        (r"^(\d+)-", "1"),
+        (r"speaker[a-z]", "speakerb"),
+        (r"^(?P<who>low)/", "low"),
+        (r"take(\d+)\.wav", "3"),
     ],
 )
-def test_mistakes_in_the_metadata_are_named(write_tone, tmp_path, text, columns, sentence) -> None:
-    write_tone("s/a.wav")
-    folder = write_metadata(tmp_path / "s", text)
+def test_a_pattern_over_the_file_name_gives_the_group(write_tone, tmp_path, pattern: str, group: str) -> None:
+    write_tone("s/low/1-speakerb-take3.wav")
+    (recording,) = list_recordings(tmp_path / "s", Columns(group_pattern=pattern)).recordings
+    assert recording.group == group
+
+
+def test_a_pattern_without_a_slash_is_about_the_file_alone(write_tone, tmp_path) -> None:
+    write_tone("s/22/1-a.wav")
+    (recording,) = list_recordings(tmp_path / "s", Columns(group_pattern=r"\d+")).recordings
+    assert recording.group == "1"
+
+
+def test_a_pattern_wins_over_a_column_that_was_found(two_classes) -> None:
+    (two_classes / "metadata.csv").write_text("file_name,label,source_id\nhigh/0.wav,a,x\nlow/1.wav,b,x\n")
+    assert [r.group for r in list_recordings(two_classes).recordings] == ["x", "x"]
+    recordings = list_recordings(two_classes, Columns(group_pattern=r"(\d)\.wav")).recordings
+    assert [r.group for r in recordings] == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sentence"),
+    [
+        (
+            "(",
+            "Expected a regular expression as --group_pattern, found '(': missing ), unterminated subpattern at pos",
+        ),
+        (
+            "x(.*)",
+            "Expected --group_pattern x(.*) to match every file name, found high/0.wav without a match; mend the "
+            "pattern or rename the file.",
+        ),
+        ("(x)?", "found high/0.wav without a match"),
+        ("(x*)", "found high/0.wav without a match"),
+    ],
+)
+def test_patterns_that_do_not_fit_are_named(two_classes, pattern: str, sentence: str) -> None:
     with pytest.raises(DataError) as error:
-        list_recordings(folder, **columns)
-    assert sentence.format(csv=folder / "metadata.csv") in str(error.value)
+        list_recordings(two_classes, Columns(group_pattern=pattern))
+    assert sentence in str(error.value)
 
 
-def test_a_missing_or_empty_folder_is_named(tmp_path) -> None:
-    with pytest.raises(
-        DataError, match="Expected a folder of recordings at .*nowhere, found nothing; check --dataset"
-    ):
-        list_recordings(tmp_path / "nowhere")
-    (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="found a file"):
-        list_recordings(tmp_path / "file")
-    (tmp_path / "empty").mkdir()
+@pytest.mark.parametrize("source", ["/no/where", "./nowhere", "nowhere.csv", "a/b/c.zip", "../some/sounds"])
+def test_a_path_where_nothing_lies_is_named(source: str) -> None:
+    with pytest.raises(DataError) as error:
+        list_recordings(source)
+    assert str(error.value) == (
+        "Expected a folder, a table (.csv, .tsv, .jsonl, .parquet), a .zip, a .tar.gz or the id of a Hub data set "
+        f"(owner/name) at {source}, found nothing; check --dataset."
+    )
+
+
+def test_a_path_like_an_id_is_taken_for_a_folder_that_exists(two_classes, monkeypatch) -> None:
+    monkeypatch.chdir(two_classes.parent.parent)
+    assert len(list_recordings(f"{two_classes.parent.name}/two").recordings) == 8
+
+
+def test_a_file_of_another_kind_is_named(tmp_path) -> None:
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(DataError, match=r"at .*a.wav, found a file of another kind; check --dataset\."):
+        list_recordings(tmp_path / "a.wav")
+
+
+def test_an_empty_folder_is_named(tmp_path) -> None:
     with pytest.raises(DataError, match=r"Expected a metadata.csv or one sub-folder .* found neither; .*\.flac"):
-        list_recordings(tmp_path / "empty")
+        list_recordings(tmp_path)
 
 
-def test_columns_without_metadata_are_refused(two_classes) -> None:
-    with pytest.raises(DataError, match=r"--label_column kind needs a metadata.csv in .*, found none"):
-        list_recordings(two_classes, label_column="kind")
+def test_no_source_is_named() -> None:
+    with pytest.raises(DataError, match=r"^Expected at least one recording, found none; check --dataset\.$"):
+        list_recordings([])
 
 
-def test_a_metadata_file_that_is_no_text_is_named(two_classes) -> None:
-    (two_classes / "metadata.csv").write_bytes("file_name,label\nä.wav,x\n".encode("utf-16"))
-    with pytest.raises(DataError, match=r"Expected comma-separated UTF-8 text in .*metadata.csv, found .*; save it"):
-        list_recordings(two_classes)
+@pytest.mark.parametrize("flag", ["file", "label", "fold", "group", "start", "end"])
+def test_columns_without_a_table_are_refused(two_classes, flag: str) -> None:
+    with pytest.raises(DataError) as error:
+        list_recordings(two_classes, Columns(**{flag: "kind"}))
+    assert str(error.value) == (
+        f"--{flag}_column kind needs a table such as metadata.csv in {two_classes}, found none; write one, or leave "
+        "the flag out to take the sub-folders as classes."
+    )
 
 
-def test_recordings_that_only_other_decoders_read_are_listed(write_tone, tmp_path) -> None:
-    write_tone("s/dog/a.wav")
-    (tmp_path / "s" / "dog" / "b.m4a").touch()
-    assert [r.file_name for r in list_recordings(tmp_path / "s")] == ["dog/a.wav", "dog/b.m4a"]
+def test_no_group_may_be_asked_for_without_a_table(two_classes) -> None:
+    assert len(list_recordings(two_classes, Columns(group="none")).recordings) == 8
 
 
-def test_a_class_without_recordings_or_folders_of_a_split_are_named(write_tone, tmp_path) -> None:
-    write_tone("s/dog/a.wav")
-    (tmp_path / "s" / "cat").mkdir()
-    with pytest.raises(
-        DataError, match="Expected recordings in every sub-folder of .*, found none in cat; audio files"
-    ):
-        list_recordings(tmp_path / "s")
-    write_tone("t/train/dog/a.wav")
-    write_tone("t/test/dog/b.wav")
-    with pytest.raises(DataError, match="found the parts of a split: test, train; write a metadata.csv with a fold"):
-        list_recordings(tmp_path / "t")
+def test_hidden_parquet_files_make_no_data_set(two_classes) -> None:
+    (two_classes / ".cache").mkdir()
+    (two_classes / ".cache" / "a.parquet").touch()
+    assert len(list_recordings(two_classes).recordings) == 8
+
+
+def test_a_link_to_a_file_and_to_the_folder(two_classes, tmp_path) -> None:
+    os.symlink(two_classes / "low" / "0.wav", two_classes / "low" / "9.wav")
+    os.symlink(two_classes, tmp_path / "linked")
+    names = [r.file_name for r in list_recordings(tmp_path / "linked").recordings]
+    assert len(names) == 9
+    assert "low/9.wav" in names

@@ -1,5 +1,6 @@
 """The whole way, as the contract of scripts/train.py has it."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -135,9 +136,10 @@ def test_every_kind_of_features_trains(train, synthetic_folder, tmp_path, featur
 
 def test_groups_are_kept_together(train, synthetic_folder, tmp_path) -> None:
     train("--dataset", synthetic_folder, "--group_column", "fold", "--max_steps", 1, "--output_dir", tmp_path)
-    rows = (tmp_path / "split.csv").read_text().splitlines()[1:]
-    held_out = {int(row.split("_")[1][:3]) % 5 for row in rows if row.endswith(",test")}
-    assert len(held_out) == 1
+    with (tmp_path / "split.csv").open() as file:
+        held_out = [row["file_name"] for row in csv.DictReader(file) if row["split"] == "test"]
+    assert len(held_out) == 10
+    assert len({int(Path(name).stem[-3:]) % 5 for name in held_out}) == 1
 
 
 def test_a_finished_folder_is_replaced_by_the_next_run(train, synthetic_folder, tmp_path) -> None:

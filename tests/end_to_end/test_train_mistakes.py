@@ -1,5 +1,6 @@
 """Bad input to scripts/train.py: one sentence (expected, found, what to do) on stderr, and exit code 2."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,9 @@ def test_a_missing_column(train, capsys, two_classes) -> None:
 
 
 def test_a_missing_file(train, capsys, two_classes) -> None:
-    folder = metadata(two_classes, "file_name,label\nhigh/0.wav,x\nhigh/9.wav,y\n")
-    assert "found 1 of 2 missing, the first high/9.wav (line 3)" in fails(train, capsys, "--dataset", folder)
+    folder = metadata(two_classes, "file_name,label\nhigh/0.wav,x\nlow/0.wav,z\nhigh/9.wav,y\n")
+    error = fails(train, capsys, "--dataset", folder)
+    assert "found none of y: high/9.wav no such file (line 4 of metadata.csv); replace the files or remove" in error
 
 
 def test_an_empty_label(train, capsys, two_classes) -> None:
@@ -90,11 +92,31 @@ def test_a_bad_recording_among_good_ones_is_named_left_out_and_counted(
         (("--focal_gamma", -1), "--focal_gamma must be a number of at least 0, found -1.0."),
         (("--num_train_epochs", "many"), "invalid float value: 'many'; see --help."),
         (("--lr", 1), "unknown flags: --lr 1; see --help."),
-        (("--dataset", "nowhere"), "Expected a folder of recordings at nowhere, found nothing; check --dataset."),
+        (("--dataset", "nowhere"), "(owner/name) at nowhere, found nothing; check --dataset."),
     ],
 )
 def test_flags_out_of_range(train, capsys, flags, sentence: str) -> None:
     assert sentence in fails(train, capsys, *flags)
+
+
+def test_a_split_of_other_recordings(train, capsys, two_classes, tmp_path) -> None:
+    (tmp_path / "split.csv").write_text("file_name,split\nhigh/0.wav,test\n")
+    error = fails(train, capsys, "--dataset", two_classes, "--split", tmp_path / "split.csv")
+    assert "found 7 missing from the table and 0 missing from the data set, the first high/1.wav; make" in error
+    assert "found none ([Errno 2]" in fails(train, capsys, "--dataset", two_classes, "--split", "nowhere.csv")
+
+
+def test_copies_in_two_folds(train, capsys, two_classes) -> None:
+    shutil.copy(two_classes / "low" / "0.wav", two_classes / "low" / "3.wav")
+    lines = [f"{name}/{index}.wav,{name},{index % 2}" for name in ("high", "low") for index in range(4)]
+    folder = metadata(two_classes, "\n".join(["file_name,label,fold", *lines]))
+    error = fails(train, capsys, "--dataset", folder, "--eval_folds", 1)
+    assert "found 1 on both sides: low/0.wav and low/3.wav; remove the copies or put them into one fold." in error
+
+
+def test_given_folds_without_one_to_hold_out(train, capsys, synthetic_folder) -> None:
+    error = fails(train, capsys, "--dataset", synthetic_folder, "--fold_column", "fold")
+    assert "Expected --eval_folds with --fold_column fold, found none" in error
 
 
 def test_an_unknown_fold(train, capsys, synthetic_folder) -> None:

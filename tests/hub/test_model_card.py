@@ -2,6 +2,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from hfaudio.hub import CardFacts, write_model_card
+from hfaudio.model import SpectrogramCNNForAudioClassification
 
 METRICS = {
     "eval_accuracy": 0.875,
@@ -29,9 +30,9 @@ def test_text_says_what_happened(card) -> None:
     for part in (
         "# esc\n",
         "3 classes: LABEL_0, LABEL_1, LABEL_2.",
-        "| 80 | 87.5 % | 0.864 |",
+        "| 80 | 87.5% | 0.864 |",
         "Measured on fold 5 of esc10, after training on the other 320 recordings",
-        "(1 were left out as unreadable)",
+        "(1 that nothing can be learned from were left out)",
         "log_mel: 16 bands, FFT 1024, window 800, hop 320 samples",
         "`accelerate launch scripts/train.py --dataset esc10`",
     ):
@@ -41,7 +42,41 @@ def test_text_says_what_happened(card) -> None:
 
 
 def test_caveats_follow_the_facts(tmp_path, tiny_model, extractor) -> None:
-    facts = CardFacts("latest", "sounds", "20%", "train", synthetic=True, random_split=True)
+    facts = CardFacts("latest", "sounds", "20% (recordings at random)", "train", synthetic=True, random_split=True)
     text = write_model_card(tmp_path, tiny_model, extractor, METRICS, facts).read_text(encoding="utf-8")
     assert "The training sounds are synthetic." in text
     assert "The split was drawn at random" in text
+    assert "Measured on 20% (recordings at random) of sounds, after" in text
+
+
+def table_of(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("|")]
+
+
+def test_the_table_has_a_column_for_each_metric(card) -> None:
+    assert table_of(card.text) == [
+        "| held-out recordings | accuracy | macro-F1 |",
+        "|---|---|---|",
+        "| 80 | 87.5% | 0.864 |",
+    ]
+    assert "sorts a recording into one of\n3 classes:" in card.text
+    assert "One label a recording" in card.text
+
+
+def test_a_model_of_several_classes_says_so(tmp_path, tiny_config, extractor) -> None:
+    tiny_config.problem_type = "multi_label_classification"
+    model = SpectrogramCNNForAudioClassification(tiny_config)
+    metrics = {name: value for name, value in METRICS.items() if name != "eval_accuracy"}
+    metrics["eval_mean_average_precision"] = 0.75
+    path = write_model_card(tmp_path, model, extractor, metrics, CardFacts("several", "sounds", "fold 1", "train"))
+    card = ModelCard.load(path)
+    assert "tells which of\n3 classes a recording holds, any number of them: LABEL_0, LABEL_1, LABEL_2." in card.text
+    assert "One label a recording" not in card.text
+    assert "\n\n- A score on recordings that share" in card.text
+    assert table_of(card.text) == [
+        "| held-out recordings | mean average precision | macro-F1 |",
+        "|---|---|---|",
+        "| 80 | 0.750 | 0.864 |",
+    ]
+    results = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert results == {"mean_average_precision": 0.75, "macro_f1": 0.8641}

@@ -3,28 +3,9 @@ import pytest
 from hfaudio.training import (
     AudioTrainingArguments,
     CheckpointError,
-    DataArguments,
     FeatureArguments,
     ModelArguments,
 )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ({"test_size": 0.0}, "--test_size must be above 0 and at most 0.5, found 0.0."),
-        ({"test_size": 0.6}, "--test_size must be above 0 and at most 0.5, found 0.6."),
-        ({"preparation_processes": 0}, "--preparation_processes must be at least 1, found 0."),
-        ({"dataset": "x", "eval_folds": ["1"]}, "must be given together, found only --eval_folds; add --fold_column."),
-        ({"dataset": "x", "fold_column": "f"}, "must be given together, found only --fold_column; add --eval_folds."),
-        ({"dataset": "x", "fold_column": "f", "eval_folds": ["1"], "group_column": "g"}, "give one of them."),
-        ({"label_column": "kind"}, "--label_column needs a --dataset, found none."),
-    ],
-)
-def test_data_flags_out_of_range_are_named(arguments: dict, sentence: str) -> None:
-    with pytest.raises(ValueError, match=".") as error:
-        DataArguments(**arguments)
-    assert sentence in str(error.value)
 
 
 def test_feature_flags_win_over_the_preset() -> None:

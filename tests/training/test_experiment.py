@@ -1,22 +1,29 @@
 import csv
 import json
+import warnings
 
 import pytest
+import torch
 
+from hfaudio.data import AudioCrops
+from hfaudio.model import SpectrogramCNNForAudioClassification
 from hfaudio.training import (
     AudioTrainingArguments,
     DataArguments,
     FeatureArguments,
     ModelArguments,
     TrainedClassifier,
+    fit_normalization,
     train_classifier,
 )
+from hfaudio.training.experiment import build_trainer
+from hfaudio.training.training_data import TrainingData, load_training_data
 
 
 @pytest.fixture(scope="module")
 def trained(synthetic_folder, tmp_path_factory: pytest.TempPathFactory) -> TrainedClassifier:
     return train_classifier(
-        DataArguments(dataset=str(synthetic_folder), fold_column="fold", eval_folds=["2"], preparation_processes=1),
+        DataArguments(dataset=[str(synthetic_folder)], fold_column="fold", eval_folds=["2"], preparation_processes=1),
         FeatureArguments(n_mels=16, crop_seconds=0.5),
         ModelArguments(hidden_sizes=[4, 8], depths=[1, 1]),
         AudioTrainingArguments(
@@ -39,10 +46,9 @@ def test_metrics_agree_with_the_predictions(trained) -> None:
 
 
 def test_normalization_is_that_of_the_training_part(trained) -> None:
-    from hfaudio.training import fit_normalization
-
     extractor = FeatureArguments(n_mels=16, crop_seconds=0.5).build_extractor()
-    fit_normalization(extractor, trained.split["train"])
+    crops = AudioCrops(trained.split["train"], crop_samples=0)
+    fit_normalization(extractor, (crops[index]["waveform"] for index in range(len(crops))))
     assert trained.feature_extractor.mean == extractor.mean
 
 
@@ -67,3 +73,62 @@ def test_the_saved_folder_holds_all_that_the_contract_names(trained, tmp_path) -
         rows = list(csv.DictReader(file))
     assert [row["split"] for row in rows].count("test") == 10
     assert len({row["file_name"] for row in rows}) == 50
+
+
+@pytest.fixture(scope="module")
+def several(several_labels) -> TrainingData:
+    flags = DataArguments(dataset=[str(several_labels)], label_separator=";", test_size=0.25, preparation_processes=1)
+    return load_training_data(flags, 16_000, seed=0)
+
+
+def trainer_of(recordings: TrainingData, folder, **arguments):
+    extractor = FeatureArguments(n_mels=16, crop_seconds=0.5).build_extractor()
+    config = ModelArguments(hidden_sizes=[4, 8], depths=[1, 1]).build_config(
+        1, recordings.class_names, recordings.multi_label
+    )
+    training = AudioTrainingArguments(
+        output_dir=str(folder), max_steps=1, use_cpu=True, save_strategy="no", **arguments
+    )
+    return build_trainer(SpectrogramCNNForAudioClassification(config), extractor, recordings, training)
+
+
+def test_several_classes_a_recording_are_learned_with_a_sigmoid_each(several, tmp_path) -> None:
+    assert several.multi_label
+    assert several.class_names == ["high", "low"]
+    trainer = trainer_of(several, tmp_path)
+    assert trainer.model.config.problem_type == "multi_label_classification"
+    assert trainer.compute_loss_func.multi_label
+    assert set(trainer.evaluate()) >= {"eval_mean_average_precision", "eval_macro_f1"}
+
+
+def test_balanced_weights_count_every_class_of_a_recording(several, tmp_path) -> None:
+    assert trainer_of(several, tmp_path).compute_loss_func.alpha is None
+    counts = torch.tensor([sum(label in own for own in several.split["train"]["label"]) for label in (0, 1)])
+    assert len(several.training_labels) == counts.sum()
+    trainer = trainer_of(several, tmp_path, class_weights="balanced")
+    torch.testing.assert_close(trainer.compute_loss_func.alpha, counts.sum() / (2 * counts.float()))
+    assert trainer.train().training_loss > 0
+
+
+def test_smoothed_labels_of_several_classes_lie_nearer_to_one_half(several, tmp_path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # transformers' own loss would not smooth them, and says so
+        trainer = trainer_of(several, tmp_path, label_smoothing_factor=0.2, loss="cross_entropy")
+    logits, labels = torch.tensor([[2.0, -1.0], [0.5, 3.0]]), torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels * 0.8 + 0.1)
+    torch.testing.assert_close(trainer.compute_loss_func({"logits": logits}, labels), expected)
+    assert 0 < trainer.train().training_loss < 10
+
+
+def test_the_step_of_a_large_batch_of_several_classes_is_that_of_its_parts(several, tmp_path) -> None:
+    losses = []
+    for size, steps in ((16, 1), (4, 4)):
+        torch.manual_seed(0)
+        arguments = {"per_device_train_batch_size": size, "gradient_accumulation_steps": steps, "seed": 0}
+        trainer = trainer_of(several, tmp_path, **arguments)
+        for module in trainer.model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.train = lambda mode=True, module=module: torch.nn.Module.train(module, False)
+        trainer.model.dropout.p = 0.0
+        losses.append(trainer.train().training_loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)

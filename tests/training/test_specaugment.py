@@ -86,7 +86,16 @@ def test_width_zero_turns_masks_off(extractor, rng) -> None:
 def test_a_batch_is_what_the_model_takes(extractor, rng) -> None:
     batch = SpecAugmentCollator(extractor)(examples(rng))
     assert set(batch) == {"input_features", "attention_mask", "labels"}
+    assert batch["labels"].dtype == torch.int64
     assert batch["labels"].tolist() == [0, 1, 2]
+
+
+def test_labels_of_several_classes_are_a_row_each(extractor, rng) -> None:
+    rows = np.array([[1, 0], [1, 1], [0, 0]], np.float32)
+    batch = [{**example, "labels": row} for example, row in zip(examples(rng), rows, strict=True)]
+    labels = SpecAugmentCollator(extractor)(batch)["labels"]
+    assert labels.dtype == torch.float32
+    assert labels.tolist() == rows.tolist()
 
 
 @pytest.mark.parametrize("name", ["freq_mask", "time_mask", "num_freq_masks", "num_time_masks"])

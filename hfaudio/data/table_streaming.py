@@ -1,0 +1,177 @@
+"""Training on a Hub data set, or a folder of Parquet files, that is read from afar as it is needed."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import datasets
+import fsspec
+import numpy as np
+import torch
+from datasets.distributed import split_dataset_by_node
+
+from hfaudio.data.crops import Augmentation, as_targets, draw_crop
+from hfaudio.data.decoding import UnreadableAudioError, decode_audio
+from hfaudio.data.errors import DataError
+from hfaudio.data.prepared_cache import DecodingSettings
+from hfaudio.data.ready_datasets import audio_and_label_columns, is_hub_id, list_dataset, load_parts
+from hfaudio.data.recordings import Columns, Listing
+from hfaudio.data.silence import trim_silence
+from hfaudio.data.splits import given_test_parts
+from hfaudio.data.table_cells import is_class_label
+
+__all__ = ["StreamedTable", "TableStream", "is_table_source", "open_table_stream"]
+
+logger = logging.getLogger(__name__)
+
+WAITING_ROWS = 500  # still encoded, from which the next example is drawn
+
+
+def is_table_source(source: str) -> bool:
+    """Whether a source is a Hub data set, or a folder of Parquet files as the Hub has it."""
+    path = Path(source)
+    if path.is_dir():
+        return any(path.rglob("*.parquet")) and not any(path.glob("metadata.*"))
+    return not path.exists() and is_hub_id(source)
+
+
+@dataclass(frozen=True)
+class TableStream:
+    """A data set whose part to train on is read as it is needed.
+
+    Attributes:
+        rows: The part to train on, with the columns `audio` (encoded) and `label`.
+        held_out: The recordings to evaluate on, which are downloaded.
+        held_out_parts: The names of their parts.
+        class_names: In the order of their indices.
+    """
+
+    rows: datasets.IterableDataset
+    held_out: Listing
+    held_out_parts: list[str]
+    class_names: list[str]
+
+
+def open_table_stream(source: str, columns: Columns, held_out_parts: Sequence[str] = ()) -> TableStream:
+    """Opens a data set with a part to train on and parts to hold out.
+
+    Args:
+        source: A Hub id, or a folder of Parquet files.
+        columns: Which columns mean what.
+        held_out_parts: The parts to hold out; none takes what is named like a test part.
+
+    Raises:
+        DataError: It cannot be opened, has no such parts, or does not declare its classes.
+    """
+    streams = load_parts(source, streaming=True)
+    held_out = list(held_out_parts) or given_test_parts(datasets.Dataset.from_dict({"fold": list(streams)}))
+    trained = [part for part in streams if part not in held_out]
+    if not held_out or not set(held_out) < set(streams) or len(trained) != 1:
+        raise DataError(
+            f"Expected for --streaming one part of {source} to train on and others to hold out, found "
+            f"{', '.join(streams)}; name those to hold out with --eval_folds, or leave --streaming out."
+        )
+    rows = streams[trained[0]]
+    features = rows.features or {}
+    audio_column, label_column = audio_and_label_columns(features, columns)
+    label = features[label_column]
+    if not is_class_label(label):
+        raise DataError(
+            f"Expected the classes of {source} to be declared for --streaming, found a column {label_column!r} of "
+            "another type than ClassLabel; leave --streaming out, and they are collected first."
+        )
+    names = getattr(label, "feature", label).names
+    # Whatever comes before this cast would have datasets decode every row, by torchcodec.
+    rows = rows.cast_column(audio_column, datasets.Audio(decode=False)).select_columns([audio_column, label_column])
+    for old, new in ((audio_column, "audio"), (label_column, "label")):
+        rows = rows if old == new else rows.rename_column(old, new)
+    listing = list_dataset(load_parts(source, parts=held_out), columns)
+    return TableStream(rows, listing, held_out, names)
+
+
+class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
+    """Training examples from rows that pass by, without end: epoch follows on epoch, each in another order.
+
+    Rows are shared out among processes and workers. Order, crops and augmentation follow from the seed, the process
+    and the worker, so that the same command gives the same examples. A recording that nothing can be learned from is
+    named in a warning, once in each process, and skipped.
+
+    Args:
+        rows: With `audio` (encoded) and `label`.
+        settings: How to decode.
+        crop_samples: Length of a training crop, in samples.
+        augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
+        seed: Of everything that is random.
+        process: The index of this process.
+        processes: How many there are.
+    """
+
+    def __init__(
+        self,
+        rows: datasets.IterableDataset,
+        settings: DecodingSettings,
+        crop_samples: int,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.settings = settings
+        self.crop_samples = crop_samples
+        self.augmentation = augmentation
+        self.seed = seed
+        self.process = process
+        self._label = rows.features["label"]
+        self._rows = split_dataset_by_node(rows.shuffle(seed=seed, buffer_size=WAITING_ROWS), process, processes)
+        self._bad: set[str] = set()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yields `waveform` (float32, `(samples,)`), `labels` and `seed`, as `AudioCrops` has them.
+
+        Raises:
+            DataError: No row can be learned from.
+        """
+        worker = torch.utils.data.get_worker_info()
+        for epoch in count():
+            self._rows.set_epoch(epoch)
+            rng = np.random.default_rng([self.seed, epoch, self.process, 0 if worker is None else worker.id])
+            passed = read = 0
+            for row in self._rows:
+                passed += 1
+                waveform = self._decode(row["audio"])
+                if waveform is None:
+                    continue
+                read += 1
+                seed = int(rng.integers(2**32))
+                crop = draw_crop(waveform, self.crop_samples, np.random.default_rng(seed))
+                if self.augmentation is not None:
+                    crop = self.augmentation(crop, seed)
+                yield {"waveform": crop, "labels": as_targets([row["label"]], self._label)[0], "seed": seed}
+            if passed == 0:
+                return  # there are fewer files than workers
+            if read == 0:
+                raise DataError(f"Expected recordings that can be read, found none among {passed} rows.")
+
+    def waveforms(self) -> Iterator[np.ndarray]:
+        """The whole recordings, once, in the order of the table."""
+        for row in self._rows:
+            waveform = self._decode(row["audio"])
+            if waveform is not None:
+                yield waveform
+
+    def _decode(self, audio: dict[str, Any]) -> np.ndarray | None:
+        path, content = audio.get("path") or "", audio.get("bytes")
+        try:
+            if content is None:
+                with fsspec.open(path, "rb") as file:
+                    content = file.read()
+            waveform = decode_audio(content, self.settings.sampling_rate, self.settings.decoder)
+        except (UnreadableAudioError, FileNotFoundError) as error:
+            if path not in self._bad:
+                self._bad.add(path)
+                logger.warning("Left out %s: %s", path or "a row", error)
+            return None
+        return trim_silence(waveform, self.settings.sampling_rate, self.settings.trim_silence)

@@ -1,0 +1,102 @@
+import datasets
+import numpy as np
+import pytest
+
+from hfaudio.data import DataError
+from hfaudio.data.leakage import check_parts, connected_groups, shared_values, warn_of_near_duplicates
+from hfaudio.data.near_duplicates import FINGERPRINT_SIZE
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (["xyxz"], [{0, 2}, {1}, {3}]),
+        ([[None, None, "x", "x"]], [{0}, {1}, {2, 3}]),
+        (["xxyy", "1233"], [{0, 1}, {2, 3}]),
+        (["xxyyz", "12234"], [{0, 1, 2, 3}, {4}]),  # 1 of x and 2 of y are copies
+        (["xyz", "xyz"], [{0}, {1}, {2}]),
+        (["xyz", "yzx"], [{0}, {1}, {2}]),  # a group named like another's hash is not that hash
+        ([[None, None], [None, None]], [{0}, {1}]),
+    ],
+)
+def test_what_shares_any_key_is_connected(keys, expected: list[set[int]]) -> None:
+    groups = connected_groups(*keys).tolist()
+    found = [{row for row, own in enumerate(groups) if own == group} for group in dict.fromkeys(groups)]
+    assert found == expected
+
+
+def test_a_chain_of_keys_is_one_group() -> None:
+    sources = [str(row // 2) for row in range(1000)]
+    contents = [str((row + 1) // 2) for row in range(1000)]
+    assert len(set(connected_groups(sources, contents).tolist())) == 1
+
+
+def test_nothing_is_shared_where_nothing_is_known() -> None:
+    assert shared_values(["x", None], [None, "y", "x"]) == {"x"}
+
+
+def parts(dataset: datasets.Dataset) -> tuple[datasets.Dataset, datasets.Dataset]:
+    half = len(dataset) // 2
+    return dataset.select(range(half)), dataset.select(range(half, len(dataset)))
+
+
+def test_copies_on_both_sides_are_named(make_rows) -> None:
+    with pytest.raises(DataError) as error:
+        check_parts(*parts(make_rows("aabbab", contents="xyzywx")), groups_may_meet=True)
+    assert str(error.value) == (
+        "Expected to evaluate on recordings that are not trained on, found 2 on both sides: 1.wav and 3.wav, "
+        "0.wav and 5.wav; remove the copies or put them into one fold."
+    )
+
+
+def test_many_copies_are_not_all_named(make_rows) -> None:
+    with pytest.raises(DataError, match=r"4\.wav and 11\.wav, and more; remove"):
+        check_parts(*parts(make_rows("ab" * 7, contents="abcdefg" * 2)))
+    with pytest.raises(DataError, match=r"4\.wav and 9\.wav; remove"):
+        check_parts(*parts(make_rows("ab" * 5, contents="abcde" * 2)))
+
+
+def test_a_group_on_both_sides_is_named(make_rows, caplog) -> None:
+    halves = parts(make_rows("aabbab", groups=["s", "t", "u", "t", "v", "t"]))
+    with pytest.raises(DataError) as error:
+        check_parts(*halves)
+    assert str(error.value) == (
+        "Expected to evaluate on other sources than are trained on, found 1 sources on both sides of the split, with "
+        "2 of 3 held-out recordings: 1.wav and 3.wav; change the folds, or give --group_column none if that column is "
+        "no source."
+    )
+    assert caplog.text == ""
+    check_parts(*halves, groups_may_meet=True)
+    assert (
+        "The score will flatter: found 1 sources on both sides of the split, with 2 of 3 held-out recordings: 1.wav "
+        "and 3.wav. Without --split random no source is divided." in caplog.text
+    )
+
+
+def test_parts_that_share_nothing_pass(make_rows, caplog) -> None:
+    check_parts(*parts(make_rows("abab", groups=["s", None, "t", None], contents=["1", None, "2", None])))
+    assert caplog.text == ""
+
+
+def with_fingerprints(dataset: datasets.Dataset, fingerprints: np.ndarray) -> datasets.Dataset:
+    return dataset.add_column("fingerprint", [row.astype(np.float16).tobytes() for row in fingerprints])
+
+
+def test_recordings_that_sound_alike_are_named_and_counted(make_rows, caplog) -> None:
+    distinct = np.eye(8, FINGERPRINT_SIZE)
+    alike = with_fingerprints(make_rows("abab"), distinct[[0, 1, 2, 1]])
+    assert warn_of_near_duplicates(*parts(alike)) == 1
+    assert (
+        "The score may flatter: 1 pairs of recordings on both sides of the split sound alike: 1.wav and 3.wav"
+        in caplog.text
+    )
+    assert "and more" not in caplog.text
+    many = with_fingerprints(make_rows("ab" * 8), np.tile(distinct, (2, 1)))
+    assert warn_of_near_duplicates(*parts(many)) == 8
+    assert caplog.text.rstrip().endswith("4.wav and 12.wav, and more")
+
+
+def test_recordings_that_sound_alike_on_one_side_are_no_leak(make_rows, caplog) -> None:
+    rows = with_fingerprints(make_rows("abab"), np.eye(2, FINGERPRINT_SIZE)[[0, 0, 1, 1]])
+    assert warn_of_near_duplicates(*parts(rows)) == 0
+    assert caplog.text == ""

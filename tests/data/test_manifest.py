@@ -1,0 +1,408 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from hfaudio.data import manifest
+from hfaudio.data.errors import DataError
+from hfaudio.data.manifest import find_manifest, list_manifest
+from hfaudio.data.recordings import Columns, LeftOut, Listing
+from hfaudio.data.sources import list_recordings
+
+Rows = list[dict[str, Any]]
+
+ESC50 = "filename,fold,target,category,esc10,src_file,take\n1-100032-A-0.wav,1,0,dog,True,100032,A\n"
+URBANSOUND8K = (
+    "slice_file_name,fsID,start,end,salience,fold,classID,class\n"
+    "100032-3-0-0.wav,100032,0.0,0.317551,1,5,3,dog_bark\n"
+    "100263-2-0-117.wav,100263,58.5,62.5,1,5,2,children_playing\n"
+)
+
+
+def write_csv(path: Path, rows: Rows, delimiter: str = ",") -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0], delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_tsv(path: Path, rows: Rows) -> None:
+    write_csv(path, rows, "\t")
+
+
+def write_jsonl(path: Path, rows: Rows) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_parquet(path: Path, rows: Rows) -> None:
+    datasets.Dataset.from_list(rows).to_parquet(path)
+
+
+WRITERS: dict[str, Callable[[Path, Rows], None]] = {
+    ".csv": write_csv,
+    ".tsv": write_tsv,
+    ".jsonl": write_jsonl,
+    ".parquet": write_parquet,
+}
+KINDS = pytest.mark.parametrize("ending", WRITERS)
+
+
+@pytest.fixture
+def sounds(write_tone, tmp_path: Path) -> Path:
+    """A folder with `a.wav`, `b.wav` and `sub/c.wav`."""
+    for name in ("a", "b", "sub/c"):
+        write_tone(f"s/{name}.wav")
+    return tmp_path / "s"
+
+
+def list_text(folder: Path, text: str, **columns: str) -> Listing:
+    (folder / "metadata.csv").write_text(text, encoding="utf-8")
+    return list_manifest(folder / "metadata.csv", Columns(**columns))
+
+
+@KINDS
+def test_every_kind_of_table_gives_the_same_listing(sounds, ending: str) -> None:
+    rows = [
+        {"file_name": "a.wav", "label": "dög", "fold": 1, "source_id": 7},
+        {"file_name": "sub/c.wav", "label": "cat", "fold": 2, "source_id": 8},
+    ]
+    table = sounds / f"metadata{ending}"
+    WRITERS[ending](table, rows)
+    assert find_manifest(sounds) == table
+    listing = list_manifest(table, Columns())
+    assert [(r.file_name, r.labels, r.fold, r.group) for r in listing.recordings] == [
+        ("a.wav", ("dög",), "1", "7"),
+        ("sub/c.wav", ("cat",), "2", "8"),
+    ]
+    assert [r.audio for r in listing.recordings] == [str(sounds / "a.wav"), str(sounds / "sub" / "c.wav")]
+    assert (listing.multi_label, listing.left_out) == (False, [])
+
+
+@KINDS
+def test_labels_that_are_numbers_are_text(sounds, ending: str) -> None:
+    WRITERS[ending](
+        sounds / f"t{ending}",
+        [{"path": "a.wav", "label": 3, "fold": 1.0}, {"path": "b.wav", "label": 12, "fold": None}],
+    )
+    recordings = list_manifest(sounds / f"t{ending}", Columns()).recordings
+    assert [r.labels for r in recordings] == [("3",), ("12",)]
+    # Text keeps its decimals; a column of numbers with gaps gets them without having had them.
+    assert [r.fold for r in recordings] == ["1.0" if ending in (".csv", ".tsv") else "1", None]
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("ending", [".csv", ".tsv"])
+def test_a_plain_table_with_relative_or_absolute_paths(sounds, tmp_path, ending: str, absolute: bool) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    prefix = f"{sounds}/" if absolute else "../s/"
+    WRITERS[ending](folder / f"mine{ending}", [{"path": f"{prefix}{n}.wav", "label": n} for n in ("a", "sub/c")])
+    recordings = list_manifest(folder / f"mine{ending}", Columns()).recordings
+    assert [r.file_name for r in recordings] == [f"{prefix}a.wav", f"{prefix}sub/c.wav"]
+    assert all(Path(r.audio).is_file() for r in recordings)
+
+
+@pytest.mark.parametrize("file_column", ["file_name", "path", "filename"])
+def test_a_byte_order_mark_and_blanks_as_spreadsheets_leave_them(sounds, file_column: str) -> None:
+    text = f"\ufeff{file_column}, kind,fold,who\n sub/c.wav, dog ,1,x\n,,,\nb.wav,cat,2,y\n"
+    first, second = list_text(sounds, text, label="kind", group="who").recordings
+    assert (first.file_name, first.labels, first.fold, first.group) == ("sub/c.wav", ("dog",), "1", "x")
+    assert (second.file_name, second.labels, second.fold, second.group) == ("b.wav", ("cat",), "2", "y")
+
+
+@pytest.mark.parametrize("give", ["folder", "table"])
+def test_esc50_works_with_flags_alone(write_tone, tmp_path, give: str) -> None:
+    folder = tmp_path / "ESC-50"
+    path = write_tone("ESC-50/audio/1-100032-A-0.wav")
+    (folder / "meta").mkdir()
+    (folder / "meta" / "esc50.csv").write_text(ESC50)
+    (folder / "meta" / "._esc50.csv").write_bytes(b"\0")  # as macOS leaves them
+    (folder / "meta" / "esc50-human.xlsx").touch()
+    source = folder if give == "folder" else folder / "meta" / "esc50.csv"
+    (recording,) = list_recordings(source, Columns(label="category", group="src_file")).recordings
+    assert (recording.labels, recording.fold, recording.group) == (("dog",), "1", "100032")
+    assert recording.audio == str(path)
+
+
+@pytest.mark.parametrize("give", ["folder", "table"])
+def test_urbansound8k_works_with_flags_alone(write_tone, tmp_path, give: str) -> None:
+    folder = tmp_path / "UrbanSound8K"
+    write_tone("UrbanSound8K/audio/fold5/100032-3-0-0.wav")
+    write_tone("UrbanSound8K/audio/fold5/100263-2-0-117.wav")
+    (folder / "metadata").mkdir()
+    (folder / "metadata" / "UrbanSound8K.csv").write_text(URBANSOUND8K)
+    source = folder if give == "folder" else folder / "metadata" / "UrbanSound8K.csv"
+    columns = Columns(file="slice_file_name", label="class", group="fsID")
+    first, second = list_recordings(source, columns).recordings
+    assert (first.file_name, first.labels, first.fold, first.group) == (
+        "100032-3-0-0.wav",
+        ("dog_bark",),
+        "5",
+        "100032",
+    )
+    # Of the long recording from which this file was cut.
+    assert (second.start, second.end) == (None, None)
+    assert Path(second.audio).parent.name == "fold5"
+
+
+def test_a_table_in_a_meta_folder_names_paths_from_beside_it(sounds) -> None:
+    (sounds / "meta").mkdir()
+    (sounds / "meta" / "all.csv").write_text("path,label\nsub/c.wav,x\na.wav,y\n")
+    recordings = list_manifest(sounds / "meta" / "all.csv", Columns()).recordings
+    assert [r.audio for r in recordings] == [str(sounds / "sub" / "c.wav"), str(sounds / "a.wav")]
+
+
+def test_only_a_bare_name_is_looked_for_in_sub_folders(sounds) -> None:
+    listing = list_text(sounds, "file_name,label\na.wav,x\nc.wav,y\ndog/c.wav,y\n")
+    assert [r.audio for r in listing.recordings] == [str(sounds / "a.wav"), str(sounds / "sub" / "c.wav")]
+    assert listing.left_out == [LeftOut("dog/c.wav", "no such file (line 4 of metadata.csv)")]
+
+
+def test_nothing_is_searched_for_a_path_that_does_not_exist(sounds, monkeypatch) -> None:
+    monkeypatch.setattr(manifest, "find_files", lambda *_: pytest.fail("searched"))
+    listing = list_text(sounds, "file_name,label\na.wav,x\ndog/c.wav,y\n/no/where/c.wav,y\n")
+    assert [one.file_name for one in listing.left_out] == ["dog/c.wav", "/no/where/c.wav"]
+
+
+def test_a_bare_name_of_several_files_is_refused(sounds, write_tone) -> None:
+    write_tone("s/other/c.wav")
+    with pytest.raises(
+        DataError,
+        match=r"Expected one file c.wav \(line 2 of .*metadata.csv\), found 2: .*other/c.wav, .*sub/c.wav; write",
+    ):
+        list_text(sounds, "file_name,label\nc.wav,x\n")
+
+
+def test_files_that_do_not_exist_are_left_out_with_their_classes(sounds) -> None:
+    listing = list_text(sounds, "file_name,label\na.wav,x\n\ngone.wav,y\nsub,z\n")
+    assert [r.file_name for r in listing.recordings] == ["a.wav"]
+    assert listing.left_out == [
+        LeftOut("gone.wav", "no such file (line 4 of metadata.csv)"),
+        LeftOut("sub", "no such file (line 5 of metadata.csv)"),
+    ]
+    assert listing.left_out_labels == {"y", "z"}
+
+
+def test_several_classes_in_one_cell(sounds) -> None:
+    listing = list_text(sounds, "file_name,label\na.wav,dog | rain|dog\nb.wav,\nsub/c.wav,rain\n", label_separator="|")
+    assert listing.multi_label
+    assert [r.labels for r in listing.recordings] == [("dog", "rain"), (), ("rain",)]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_lists_of_classes(sounds, ending: str) -> None:
+    rows = [
+        {"file_name": "a.wav", "labels": ["dog", "light rain"]},
+        {"file_name": "b.wav", "labels": []},
+        {"file_name": "sub/c.wav", "labels": None},
+    ]
+    WRITERS[ending](sounds / f"metadata{ending}", rows)
+    listing = list_manifest(sounds / f"metadata{ending}", Columns())
+    assert listing.multi_label
+    assert [r.labels for r in listing.recordings] == [("dog", "light rain"), (), ()]
+
+
+def test_text_among_lists_is_one_class(sounds) -> None:
+    rows = [{"file_name": "a.wav", "labels": ["dog"]}, {"file_name": "b.wav", "labels": "light rain"}]
+    write_jsonl(sounds / "metadata.jsonl", rows)
+    recordings = list_manifest(sounds / "metadata.jsonl", Columns()).recordings
+    assert [r.labels for r in recordings] == [("dog",), ("light rain",)]
+
+
+def test_null_in_json_is_no_label(sounds) -> None:
+    write_jsonl(sounds / "metadata.jsonl", [{"file_name": "a.wav", "label": "x"}, {"file_name": "b.wav"}])
+    with pytest.raises(DataError, match=r"found none in line 2 \(b.wav\)"):
+        list_manifest(sounds / "metadata.jsonl", Columns())
+    write_jsonl(sounds / "metadata.jsonl", [{"file_name": "a.wav", "label": None, "group": None}])
+    with pytest.raises(DataError, match=r"Expected a label in column 'label' of .*, found none in line 1 \(a.wav\); "):
+        list_manifest(sounds / "metadata.jsonl", Columns())
+
+
+def test_class_labels_of_parquet_have_their_names(sounds) -> None:
+    label = datasets.ClassLabel(names=["cat", "dog"])
+    features = datasets.Features(
+        {"file_name": datasets.Value("string"), "label": label, "labels": datasets.List(label)}
+    )
+    rows = {"file_name": ["a.wav", "b.wav"], "label": [1, 0], "labels": [[0, 1], []]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(sounds / "metadata.parquet")
+    listing = list_manifest(sounds / "metadata.parquet", Columns())
+    assert [r.labels for r in listing.recordings] == [("dog",), ("cat",)]
+    listing = list_manifest(sounds / "metadata.parquet", Columns(label="labels"))
+    assert [r.labels for r in listing.recordings] == [("cat", "dog"), ()]
+
+
+def test_spans_are_recordings_of_their_own(sounds) -> None:
+    text = "file_name,label,from,to\na.wav,x,0,0.1\na.wav,y,1234.567,1234.568\na.wav,y,1234.568,1234.569\n"
+    listing = list_text(sounds, text, start="from", end="to")
+    assert [(r.file_name, r.start, r.end) for r in listing.recordings] == [
+        ("a.wav#0-0.1", 0.0, 0.1),
+        ("a.wav#1234.567-1234.568", 1234.567, 1234.568),
+        ("a.wav#1234.568-1234.569", 1234.568, 1234.569),
+    ]
+    (only_start,) = list_text(sounds, "file_name,label,from\na.wav,x,0.1\n", start="from").recordings
+    assert (only_start.file_name, only_start.start, only_start.end) == ("a.wav#0.1-", 0.1, None)
+
+
+@pytest.mark.parametrize("column", ["fold", "split"])
+def test_fold_and_group_columns_are_found_unless_turned_off(sounds, column: str) -> None:
+    text = f"file_name,label,{column},speaker_id\na.wav,x,1,me\nb.wav,y,,\n"
+    recordings = list_text(sounds, text).recordings
+    assert [(r.fold, r.group) for r in recordings] == [("1", "me"), (None, None)]
+    recordings = list_text(sounds, text, fold="none", group="none").recordings
+    assert [(r.fold, r.group) for r in recordings] == [(None, None)] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "sentence"),
+    [
+        (
+            "name,label\na.wav,x\n",
+            {},
+            "Expected a column 'file_name' in {csv}, found name, label; name yours with --file_column.",
+        ),
+        (
+            "file_name,kind\na.wav,x\n",
+            {},
+            "Expected a column 'label' in {csv}, found file_name, kind; name yours with --label_column.",
+        ),
+        (
+            "file_name,label\na.wav,x\n",
+            {"fold": "part"},
+            "Expected a column 'part' in {csv}, found file_name, label; name yours with --fold_column.",
+        ),
+        ("file_name,label\na.wav,x\n", {"group": "who"}, "Expected a column 'who' in {csv}"),
+        (
+            "file_name,label\na.wav,x\n",
+            {"start": "from"},
+            "Expected a column 'from' in {csv}, found file_name, label; name yours with --start_column.",
+        ),
+        (
+            "file_name,label\na.wav, \n",
+            {},
+            "Expected a label in column 'label' of {csv}, found none in line 2 (a.wav); fill it in or remove the "
+            "line.",
+        ),
+        ("file_name,label\na.wav\n", {}, "found none in line 2 (a.wav);"),
+        (
+            "file_name,label\na.wav,x\na.wav,y\n",
+            {},
+            "Expected every file once in {csv}, found a.wav again in line 3; remove a line.",
+        ),
+        ("file_name,label\na.wav,x\n./a.wav,x\n", {}, "found a.wav again in line 3;"),
+        (
+            "file_name,label,f\na.wav,x,\n",
+            {"fold": "f"},
+            "Expected a fold in column 'f' of {csv}, found none in line 2",
+        ),
+        ("file_name,label,g\na.wav,x,\n", {"group": "g"}, "Expected a group in column 'g' of {csv}, found none in"),
+        ("file_name,label\n,x\n", {}, "Expected a file name in column 'file_name' of {csv}, found none in line 2 ();"),
+        (
+            "file_name,label\n" + "b" * 300 + ".wav,y\n",
+            {},
+            "Expected the files named in {csv} to exist, found none of 1, the first bbb",
+        ),
+        (
+            "file_name,label\nx.wav,y\n",
+            {},
+            "the first x.wav; put the table where its paths start, or name the column with --file_column.",
+        ),
+        ("file_name,label\n", {}, "Expected recordings in {csv}, found no rows; add one line for each file."),
+        ("", {}, "Expected a column 'file_name' in {csv}, found no columns;"),
+        (
+            "file_name,label,t\na.wav,x,soon\n",
+            {"start": "t"},
+            "Expected seconds of at least 0 in line 2 of {csv}, found 'soon'; mend it.",
+        ),
+        (
+            "file_name,label,t\na.wav,x,-1\n",
+            {"end": "t"},
+            "Expected seconds of at least 0 in line 2 of {csv}, found '",
+        ),
+        ("file_name,label,t\na.wav,x,inf\n", {"end": "t"}, "found 'inf'; mend it."),
+        (
+            "file_name,label,t\na.wav,x,\n",
+            {"start": "t"},
+            "Expected a start in column 't' of {csv}, found none in line 2 (a.wav);",
+        ),
+        (
+            "file_name,label,s,e\na.wav,x,2,1.5\n",
+            {"start": "s", "end": "e"},
+            "Expected the end after the start in line 2 of {csv}, found 2 s to 1.5 s; mend it.",
+        ),
+        ("file_name,label,e\na.wav,x,0\n", {"end": "e"}, "found 0 s to 0 s; mend it."),
+    ],
+)
+def test_mistakes_are_named(sounds, text: str, columns: dict[str, str], sentence: str) -> None:
+    with pytest.raises(DataError) as error:
+        list_text(sounds, text, **columns)
+    assert sentence.format(csv=sounds / "metadata.csv") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        (
+            "metadata.csv",
+            "file_name,label\nä.wav,x\n".encode("utf-16"),
+            "Expected comma-separated UTF-8 text in {path}",
+        ),
+        (
+            "metadata.csv",
+            b'file_name,label\n"' + b"x" * 200_000,
+            "Expected comma-separated UTF-8 text in {path}, found",
+        ),
+        ("metadata.tsv", b"\xff\xfe", "Expected tab-separated UTF-8 text in {path}, found"),
+        ("metadata.jsonl", b'{"file_name": "a.wav"', "Expected one JSON object a line in {path}, found"),
+        ("metadata.jsonl", b'["a.wav"]\n', "Expected one JSON object a line in {path}, found a list in line 1; save"),
+        ("metadata.jsonl", b'{"file_name": "\xff"}', "Expected one JSON object a line in {path}, found 'utf-8' codec"),
+        ("metadata.parquet", b"PAR1 and more", "Expected a Parquet table in {path}, found"),
+        ("metadata.parquet", b"", "Expected a Parquet table in {path}, found"),
+    ],
+)
+def test_tables_that_are_none_are_named(sounds, name: str, content: bytes, sentence: str) -> None:
+    (sounds / name).write_bytes(content)
+    with pytest.raises(DataError) as error:
+        list_recordings(sounds)
+    assert sentence.format(path=sounds / name) in str(error.value)
+    assert str(error.value).endswith("; save it as such.")
+
+
+def test_several_tables_are_refused(sounds) -> None:
+    for name in ("metadata.csv", "metadata.jsonl"):
+        (sounds / name).touch()
+    with pytest.raises(
+        DataError,
+        match="Expected one table of recordings in .*s, found metadata.csv, metadata.jsonl; name the one to take as",
+    ):
+        find_manifest(sounds)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_confined_table_leads_nowhere_else(sounds, tmp_path, write_tone, absolute: bool) -> None:
+    secret = write_tone("secret.wav")
+    cell = str(secret) if absolute else "../secret.wav"
+    (sounds / "metadata.csv").write_text(f"file_name,label\na.wav,x\n{cell},y\n")
+    assert len(list_manifest(sounds / "metadata.csv", Columns()).recordings) == 2
+    with pytest.raises(DataError) as error:
+        list_manifest(sounds / "metadata.csv", Columns(), confined_to=sounds)
+    assert str(error.value) == (
+        f"Expected the files named in metadata.csv within the data set, found {cell} in line 3; remove the line, if "
+        "you trust the rest."
+    )
+
+
+def test_a_confined_table_follows_no_link(sounds, write_tone) -> None:
+    (sounds / "d.wav").symlink_to(write_tone("secret.wav"))
+    (sounds / "metadata.csv").write_text("file_name,label\nd.wav,x\n")
+    with pytest.raises(DataError, match="within the data set, found d.wav in line 2"):
+        list_manifest(sounds / "metadata.csv", Columns(), confined_to=sounds)
+
+
+def test_very_long_tables(sounds) -> None:
+    rows = "".join(f"{index}.wav,{index % 3}\n" for index in range(20_000))
+    listing = list_text(sounds, "file_name,label\na.wav,0\n" + rows)
+    assert (len(listing.recordings), len(listing.left_out)) == (1, 20_000)

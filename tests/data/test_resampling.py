@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import torch
+import torchaudio
+
+from hfaudio.data.resampling import resample
+
+RATES = [
+    (44_100, 16_000), (48_000, 16_000), (22_050, 16_000), (8_000, 16_000), (96_000, 16_000), (11_025, 16_000),
+    (16_000, 44_100), (44_100, 22_050), (6_000, 16_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("from_rate", "to_rate"), RATES)
+@pytest.mark.parametrize("length", [1, 17, 3_000, 4_411])
+def test_samples_are_those_of_the_stock_pipeline(rng, from_rate: int, to_rate: int, length: int) -> None:
+    samples = rng.standard_normal(length).astype(np.float32)
+    resampled = resample(samples, from_rate, to_rate)
+    assert resampled.dtype == np.float32
+    # The function computes its filters in single precision, the transform in double.
+    stock = torchaudio.functional.resample(torch.from_numpy(samples), from_rate, to_rate).numpy()
+    assert resampled.shape == stock.shape
+    assert np.abs(resampled - stock).max() < 2e-4
+    exact = torchaudio.transforms.Resample(from_rate, to_rate)(torch.from_numpy(samples)).numpy()
+    assert np.abs(resampled - exact).max() < 5e-6
+
+
+def test_the_same_rate_changes_nothing(rng) -> None:
+    samples = rng.standard_normal(100).astype(np.float32)
+    assert resample(samples, 16_000, 16_000) is samples
+
+
+@pytest.mark.parametrize("rate", [44_101, 11_127])
+def test_odd_rates_are_resampled_too(rate: int) -> None:
+    tone = np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32)
+    resampled = resample(tone, rate, 16_000)
+    assert len(resampled) == 16_000
+    assert resampled.dtype == np.float32
+    assert np.abs(resampled - np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000))[400:-400].max() < 5e-3
