@@ -164,7 +164,7 @@ class _ManifestReader:
 
     def _find(self, cell: str, line: int) -> str | None:
         candidates = [path for folder in self.folders if os.path.isfile(path := os.path.join(folder, cell))][:1]
-        # A name alone may be that of a file in any folder below; for the rest nobody's home is searched.
+        # A name alone may be that of a file in any folder below. For a path all folders would be searched in vain.
         if not candidates and not os.path.dirname(cell):
             candidates = self._files_by_name.get(cell, [])
         if not candidates:

@@ -54,10 +54,10 @@ class PreparedAudio:
     @property
     def content_hash(self) -> str:
         """A hash of all waveforms and their classes, whatever their order, names and places."""
-        names = self.class_names
+        names, multi_label = self.class_names, self.multi_label
         rows = zip(self.dataset["content_hash"][:], self.dataset["label"][:], strict=True)
         lines = sorted(
-            f"{content} {' '.join(names[index] for index in (label if self.multi_label else [label]))}\n"
+            f"{content} {' '.join(names[index] for index in (label if multi_label else [label]))}\n"
             for content, label in rows
         )
         return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -19,7 +19,6 @@ from hfaudio.data.suspicions import Suspicion, find_suspicions
 
 __all__ = ["ClassFacts", "DatasetReport", "Distribution", "class_members", "describe_dataset"]
 
-QUANTILES = (0.0, 0.1, 0.5, 0.9, 1.0)
 LENGTH_BINS = 30
 LOGARITHMIC_FROM = 30.0  # times the shortest: with even bins, short recordings would all stand in one
 LEVEL_STEP = 3.0  # dB
@@ -219,8 +218,10 @@ def _class_facts(audio: PreparedAudio, lengths: np.ndarray, levels: np.ndarray) 
 
 def _distribution(values: np.ndarray, edges: np.ndarray, logarithmic: bool = False) -> Distribution:
     counts, _ = np.histogram(values, edges)
-    quantiles = np.quantile(values.astype(np.float64), QUANTILES).tolist()
-    return Distribution(*quantiles, tuple(edges.tolist()), tuple(counts.tolist()), logarithmic)
+    minimum, lower, median, upper, maximum = np.quantile(values.astype(np.float64), [0.0, 0.1, 0.5, 0.9, 1.0]).tolist()
+    return Distribution(
+        minimum, lower, median, upper, maximum, tuple(edges.tolist()), tuple(counts.tolist()), logarithmic
+    )
 
 
 def _length_edges(seconds: np.ndarray) -> tuple[np.ndarray, bool]:

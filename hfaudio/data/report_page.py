@@ -5,16 +5,25 @@ import json
 import math
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
 from hfaudio.data.examples import Example
-from hfaudio.data.overlaps import Overlaps
+from hfaudio.data.findings import list_findings
+from hfaudio.data.number_formats import (
+    MINUS,
+    as_channels,
+    as_count,
+    as_decibels,
+    as_duration,
+    as_hertz,
+    as_percent,
+    as_seconds,
+)
 from hfaudio.data.report import DatasetReport, Distribution
-from hfaudio.data.suggestions import IMBALANCE
 from hfaudio.data.suspicions import SUSPICION_KINDS
 
 __all__ = ["render_report", "write_report"]
@@ -27,8 +36,6 @@ PAIRS_AT_MOST = 25
 FOLDS_AT_MOST = 12  # rows of the matrix
 CHIPS_AT_MOST = 12
 TICKS = 7
-STATUSES = ("bad", "look", "good")
-MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +62,6 @@ class Histogram:
     ticks: tuple[Tick, ...]
     highest: int
     summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A sentence of the summary: its status, one of `STATUSES`, and the section that says more."""
-
-    status: str
-    text: str
-    section: str
 
 
 def write_report(report: DatasetReport, examples: Sequence[Example], command: Sequence[str], path: Path) -> None:
@@ -97,12 +95,12 @@ def render_report(report: DatasetReport, examples: Sequence[Example], command: S
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        number=_number,
-        percent=_percent,
-        duration=_duration,
-        seconds=_seconds,
-        hertz=_hertz,
-        decibels=_decibels,
+        number=as_count,
+        percent=as_percent,
+        duration=as_duration,
+        seconds=as_seconds,
+        hertz=as_hertz,
+        decibels=as_decibels,
         data_uri=_data_uri,
     )
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
@@ -114,7 +112,7 @@ def render_report(report: DatasetReport, examples: Sequence[Example], command: S
         examples=examples,
         command=_wrapped(command),
         json_name=json_name,
-        findings=sorted(_findings(report), key=lambda finding: STATUSES.index(finding.status)),
+        findings=list_findings(report),
         largest=ranked[:LARGEST_CLASSES] if hidden > 0 else ranked,
         smallest=ranked[-SMALLEST_CLASSES:] if hidden > 0 else [],
         hidden_classes=max(0, hidden),
@@ -124,8 +122,8 @@ def render_report(report: DatasetReport, examples: Sequence[Example], command: S
         silence=_histogram(report.silence, "%", scale=100.0),
         crop_place=_place(report.lengths, report.crop_seconds),
         files=[
-            ("Sampling rate", [(_hertz(float(rate)), count) for rate, count in report.sampling_rates.items()]),
-            ("Channels", [(_channels(count), recordings) for count, recordings in report.channels.items()]),
+            ("Sampling rate", [(as_hertz(float(rate)), count) for rate, count in report.sampling_rates.items()]),
+            ("Channels", [(as_channels(count), recordings) for count, recordings in report.channels.items()]),
             ("Encoding", list(report.encodings.items())),
         ],
         chips_at_most=CHIPS_AT_MOST,
@@ -151,84 +149,13 @@ def render_report(report: DatasetReport, examples: Sequence[Example], command: S
     )
 
 
-def _findings(report: DatasetReport) -> Iterator[Finding]:
-    if report.left_out:
-        share = _percent(len(report.left_out) / report.found)
-        yield Finding("look", f"{_counted(len(report.left_out), 'recording')} ({share}) cannot be used.", "left-out")
-    else:
-        yield Finding("good", "Every recording can be decoded and holds sound.", "left-out")
-    yield from _fold_findings(report)
-    yield from _duplicate_findings(report.overlaps)
-    if report.suspicious:
-        yield Finding("look", f"Worth a look or a listen: {_counted(report.suspicious, 'recording')}.", "suspicious")
-    else:
-        yield Finding("good", "No recording is truncated, clipped, mostly silent or of an odd length.", "suspicious")
-    if report.imbalance >= IMBALANCE:
-        text = f"The largest class has {report.imbalance:.3g} times the recordings of the smallest."
-        yield Finding("look", text, "classes")
-    else:
-        yield Finding("good", "The classes are in balance.", "classes")
-    low = sum(count for rate, count in report.sampling_rates.items() if int(rate) < report.sampling_rate)
-    if low:
-        yield Finding(
-            "look",
-            f"{_counted(low, 'recording')} sampled at less than {_hertz(report.sampling_rate)}: with nothing in the "
-            "upper bands, they can give away their class where they are of few.",
-            "files",
-        )
-
-
-def _fold_findings(report: DatasetReport) -> Iterator[Finding]:
-    overlaps = report.overlaps
-    near = sum(pair.near_duplicates for pair in overlaps.fold_pairs)
-    if overlaps.folds_leak:
-        copies = sum(own.folds_differ for own in overlaps.copies)
-        shared = [_counted(len(overlaps.shared_groups), "source")] if overlaps.shared_groups else []
-        shared += [_counted(copies, "set") + " of copies"] if copies else []
-        yield Finding("bad", f"The folds leak: {' and '.join(shared)} in more than one.", "folds")
-    elif near:
-        text = f"The folds share no known source and no copy, but {_counted(near, 'pair')} sounding alike."
-        yield Finding("look", text, "folds")
-    elif overlaps.folds:
-        known = "source, copy" if overlaps.groups else "copy"
-        yield Finding("good", f"The folds are clean: no {known} or near-duplicate stands in two of them.", "folds")
-    if not overlaps.groups:
-        yield Finding("look", "No source or speaker is known, so that leakage through them cannot be seen.", "folds")
-    elif overlaps.with_siblings:
-        yield Finding(
-            "look",
-            f"{_percent(overlaps.with_siblings)} of the recordings share their source with another: hold out whole "
-            "sources, or a random split flatters the score.",
-            "folds",
-        )
-
-
-def _duplicate_findings(overlaps: Overlaps) -> Iterator[Finding]:
-    if overlaps.copies:
-        contradictory = sum(own.labels_differ for own in overlaps.copies)
-        text = f"{_counted(len(overlaps.copies), 'set')} of exact copies"
-        if contradictory:
-            yield Finding("bad", f"{text}, {contradictory:,} of them with different labels.", "duplicates")
-        else:
-            yield Finding("look", f"{text}.", "duplicates")
-    else:
-        yield Finding("good", "No recording is an exact copy of another.", "duplicates")
-    if overlaps.near_duplicates:
-        doubtful = sum(pair.labels_differ for pair in overlaps.near_duplicates)
-        text = f"{_counted(len(overlaps.near_duplicates), 'pair')} of recordings sounding alike"
-        if doubtful:
-            yield Finding("bad", f"{text}, {doubtful:,} of them with different labels.", "duplicates")
-        else:
-            yield Finding("look", f"{text}, all with the same labels.", "duplicates")
-
-
 def _most_sharing(report: DatasetReport) -> list[str]:
     shared: Counter[str] = Counter()
     for pair in report.overlaps.fold_pairs:
         for fold in (pair.one, pair.other):
             shared[fold] += pair.groups + pair.copies + pair.near_duplicates
-    folds = list(report.overlaps.folds)
-    return [fold for fold in folds if fold in {name for name, _ in shared.most_common(FOLDS_AT_MOST)}]
+    most = {fold for fold, _ in shared.most_common(FOLDS_AT_MOST)}
+    return [fold for fold in report.overlaps.folds if fold in most]
 
 
 def _histogram(values: Distribution, unit: str, scale: float = 1.0) -> Histogram:
@@ -289,14 +216,6 @@ def _time_ticks(seconds: float) -> list[Tick]:
     return [Tick(f"{step:g}", 100.0 * step / seconds) for step in _even_steps(0.0, seconds)]
 
 
-def _decibels(level: float) -> str:
-    return f"{level:.0f} dB".replace("-", MINUS)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def _wrapped(command: Sequence[str]) -> str:
     """The command with one flag a line, as a shell takes it."""
     lines = [[command[0]]]
@@ -305,33 +224,6 @@ def _wrapped(command: Sequence[str]) -> str:
             lines.append([])
         lines[-1].append(argument)
     return " \\\n  ".join(map(shlex.join, lines))
-
-
-def _number(value: float) -> str:
-    return f"{value:,}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.01 or share == 0.0 else f"{share:.1%}"
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}" if seconds < 1000 * size else f"{seconds / size:,.0f} {unit}"
-    return _seconds(seconds)
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:,.0f} s"
-
-
-def _hertz(rate: float) -> str:
-    return f"{rate / 1000:g} kHz" if rate >= 1000 else f"{rate:g} Hz"
-
-
-def _channels(count: str) -> str:
-    return {"1": "mono", "2": "stereo"}.get(count, f"{count} channels")
 
 
 def _data_uri(content: bytes, kind: str) -> str:

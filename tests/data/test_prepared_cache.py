@@ -309,6 +309,18 @@ def test_a_process_that_dies_is_named(two_classes, decoded, monkeypatch) -> None
     assert sorted(kept + decoded()) == NAMES
 
 
+def test_no_process_goes_on_after_an_error(two_classes, cache, monkeypatch) -> None:
+    def fail_or_take_long(recording: Recording, *_: object) -> None:
+        time.sleep(0.0 if recording.file_name == "high/0.wav" else 0.3)
+        raise RuntimeError(recording.file_name)
+
+    monkeypatch.setattr(module, "measure_recording", fail_or_take_long)
+    with pytest.raises(RuntimeError, match="high/0.wav"):
+        prepare(two_classes, num_proc=2)
+    assert multiprocessing.active_children() == []
+    assert partial_files(cache) == []
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_named(two_classes, cache, monkeypatch, number: int) -> None:
     def replace(*_: object) -> None:

@@ -33,6 +33,14 @@ def test_silence_within_is_kept_at_the_ends_only(rng) -> None:
     assert np.array_equal(trim_silence(samples, RATE, "ends"), samples)
 
 
+@pytest.mark.parametrize("mode", ["ends", "throughout"])
+@pytest.mark.parametrize(("place", "kept"), [(0, slice(0, 4)), (2, slice(0, 6)), (5, slice(2, 6))])
+def test_the_shortest_recordings_are_trimmed_too(rng, mode: str, place: int, kept: slice) -> None:
+    samples = np.zeros((6, FRAME), np.float32)
+    samples[place] = noise(rng, 1)
+    assert np.array_equal(trim_silence(samples.ravel(), RATE, mode), samples[kept].ravel())
+
+
 @pytest.mark.parametrize("level", [1.0, 1e-2])
 def test_what_counts_as_silence_follows_the_loudest_moment(rng, level: float) -> None:
     quiet = 10 ** (-35 / 20)

@@ -172,12 +172,22 @@ def test_a_class_of_a_single_source_is_trained_on_with_a_warning(make_rows, capl
     assert "No recording of b is held out: they will not be evaluated." in caplog.text
 
 
-def test_a_source_that_alone_has_a_class_is_trained_on_for_whatever_else_it_has(make_rows) -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        labels, groups = rng.choice(list("aaabcdef"), 30).tolist(), rng.choice(list("rstuvwxyz"), 30).tolist()
-        split = split_by_groups(make_rows(labels, groups=groups), 0.3, seed=0)
-        assert len(set(split["train"]["label"])) == len(set(labels))
+@pytest.mark.parametrize(
+    ("labels", "groups", "multi_label"),
+    [
+        ("adgfff", "uuxrvs", False),
+        (["c", "df", "ac", "cd", "af", "c", "af", "df", "af", "aef"], "wrrvwsswts", True),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_source_that_alone_has_a_class_is_trained_on_for_whatever_else_it_has(
+    make_rows, labels, groups: str, multi_label: bool, seed: int
+) -> None:
+    split = split_by_groups(make_rows(labels, groups=groups, multi_label=multi_label), 0.5, seed)
+    trained = split["train"]["label"][:]
+    names = split["train"].features["label"].feature.names if multi_label else sorted(set(labels))
+    assert {label for own in trained for label in (own if multi_label else [own])} == set(range(len(names)))
+    assert len(split["test"]) >= 2
 
 
 def test_a_single_source_cannot_be_divided(make_rows) -> None:

@@ -81,6 +81,10 @@ def test_each_part_gets_one_of_a_class_that_has_enough_groups() -> None:
     assert sorted(part[100:]) == [0, 1, 2, 3, 4]
 
 
+def test_classes_of_a_single_group_go_to_the_largest_part() -> None:
+    assert deal_out(single(range(10)), np.arange(10), (0.4, 0.6), seed=0).tolist() == [1] * 10
+
+
 def test_many_small_classes_do_not_all_end_in_the_first_parts() -> None:
     part = deal_out(single(np.repeat(np.arange(50), 2)), np.arange(100), [0.2] * 5, seed=0)
     assert np.bincount(part).tolist() == [20] * 5
@@ -93,5 +97,8 @@ def test_the_order_follows_the_seed_and_groups_may_have_any_numbers() -> None:
     assert not np.array_equal(part, deal_out(single(labels), groups, (0.8, 0.2), seed=1))
 
 
-def test_recordings_without_any_class_are_dealt_out_too() -> None:
+def test_recordings_without_any_class_are_a_class_of_their_own() -> None:
+    labels = [*single([0] * 10), *[[]] * 10]
+    part = deal_out(labels, np.array([0] * 10 + [*range(1, 11)]), (0.5, 0.5), seed=0)
+    assert np.bincount(part[10:]).tolist() == [5, 5]
     assert np.bincount(deal_out([[]] * 10, np.arange(10), (0.8, 0.2), seed=0)).tolist() == [8, 2]
