@@ -5,9 +5,9 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 from hfaudio.data.errors import DataError
-from hfaudio.data.recordings import AUDIO_EXTENSIONS, READABLE_EXTENSIONS, SPLIT_NAMES, Recording
+from hfaudio.data.recordings import AUDIO_EXTENSIONS, READABLE_EXTENSIONS, SPLIT_NAMES, LeftOut, Recording
 
-__all__ = ["find_files", "list_class_folders", "split_parts"]
+__all__ = ["find_files", "list_class_folders", "list_loose_files", "split_parts"]
 
 
 def list_class_folders(folder: Path) -> list[Recording]:
@@ -35,6 +35,15 @@ def list_class_folders(folder: Path) -> list[Recording]:
     if parts:
         return [recording for part in parts for recording in _list_classes(folder, part, part.name)]
     return list(_list_classes(folder, folder, fold=None))
+
+
+def list_loose_files(folder: Path) -> list[LeftOut]:
+    """The audio files that lie beside the class folders, and so have no class."""
+    return [
+        LeftOut(name, "lies in no class folder")
+        for name in sorted(os.listdir(folder))
+        if os.path.splitext(name)[1].lower() in AUDIO_EXTENSIONS and not name.startswith(".")
+    ]
 
 
 def split_parts(folder: Path) -> list[Path]:

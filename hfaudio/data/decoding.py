@@ -180,7 +180,8 @@ def _read_with_soundfile(
 @contextmanager
 def _open(source: str | os.PathLike[str] | bytes) -> Iterator[tuple[soundfile.SoundFile, bool]]:
     """A file, and whether libsndfile knows its length."""
-    with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
+    # As bytes a name need not be UTF-8.
+    with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else os.fsencode(source)) as file:
         counted = _with_frame_count(source, file.samplerate) if file.format == "MP3" else None
         if counted is None:
             yield file, file.frames < UNKNOWN_FRAMES

@@ -97,7 +97,8 @@ def load_parts(source: str, parts: Sequence[str] = (), streaming: bool = False) 
     def load() -> Any:
         chosen = list(parts) or None
         loaded = datasets.load_dataset(name, revision=revision or None, split=chosen, streaming=streaming)
-        return datasets.DatasetDict(zip(chosen, loaded, strict=True)) if chosen else loaded
+        kind = datasets.IterableDatasetDict if streaming else datasets.DatasetDict
+        return kind(zip(chosen, loaded, strict=True)) if chosen else loaded
 
     return _load(load, sentence)
 

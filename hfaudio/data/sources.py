@@ -10,7 +10,7 @@ from typing import TypeAlias
 import datasets
 
 from hfaudio.data.archives import is_archive, unpack_archive
-from hfaudio.data.class_folders import find_files, list_class_folders, split_parts
+from hfaudio.data.class_folders import find_files, list_class_folders, list_loose_files, split_parts
 from hfaudio.data.errors import DataError
 from hfaudio.data.manifest import NO_COLUMN, find_manifest, list_manifest
 from hfaudio.data.ready_datasets import holds_audio, is_hub_id, list_dataset, list_hub_dataset, list_parquet
@@ -98,7 +98,7 @@ def _list_folder(folder: Path, columns: Columns, confined_to: Path | None) -> Li
             f"Expected a metadata.csv or one sub-folder of recordings for each class in {folder}, found neither; "
             f"audio files end in {', '.join(READABLE_EXTENSIONS)}."
         )
-    return Listing(recordings)
+    return Listing(recordings, left_out=list_loose_files(folder))
 
 
 def _list_table(path: Path, columns: Columns, confined_to: Path | None) -> Listing:

@@ -465,3 +465,9 @@ def test_torchcodec_without_ffmpeg_counts_as_missing(monkeypatch) -> None:
         assert not has_torchcodec()
     finally:
         has_torchcodec.cache_clear()
+
+
+def test_a_name_that_is_not_utf_8_is_read(write_tone, tmp_path) -> None:
+    path = os.path.join(os.fsencode(tmp_path), b"caf\xe9.wav")
+    os.replace(write_tone("a.wav"), path)
+    assert len(decode_audio(os.fsdecode(path), 16_000)) == 4_800

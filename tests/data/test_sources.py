@@ -255,3 +255,12 @@ def test_a_link_to_a_file_and_to_the_folder(two_classes, tmp_path) -> None:
     names = [r.file_name for r in list_recordings(tmp_path / "linked").recordings]
     assert len(names) == 9
     assert "low/9.wav" in names
+
+
+def test_recordings_beside_the_class_folders_are_left_out_by_name(write_tone, tmp_path) -> None:
+    for name in ("s/dog/a.wav", "s/cat/a.wav", "s/loose.wav", "s/.hidden.wav"):
+        write_tone(name)
+    (tmp_path / "s" / "notes.txt").touch()
+    listing = list_recordings(tmp_path / "s")
+    assert [recording.file_name for recording in listing.recordings] == ["cat/a.wav", "dog/a.wav"]
+    assert listing.left_out == [LeftOut("loose.wav", "lies in no class folder")]
