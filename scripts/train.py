@@ -74,7 +74,7 @@ def card_facts(data: DataArguments, trained: TrainedClassifier, output_dir: Path
         split_description=trained.split_description,
         command=shlex.join(["accelerate", "launch", "scripts/train.py", *without_tokens(argv)]),
         synthetic=not data.dataset,
-        random_split="at random" in trained.split_description,
+        random_split=trained.split_description.endswith("(recordings at random)"),
     )
 
 
@@ -106,7 +106,7 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
     waveform = AudioCrops(held_out, crop_samples=0)[0]["waveform"]
     best = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)[0]
     first = trained.predictions[0]
-    print(f"prediction: {first['file_name']} is {best['label']} ({best['score']:.0%}), labelled {first['label']}")
+    print(f"prediction: {first['file_name']} is {best['label']} ({best['score']:.0%}), labelled {first['label'] or 'nothing'}")
 
 
 if __name__ == "__main__":
