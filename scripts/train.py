@@ -106,7 +106,8 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
     waveform = AudioCrops(held_out, crop_samples=0)[0]["waveform"]
     best = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)[0]
     first = trained.predictions[0]
-    print(f"prediction: {first['file_name']} is {best['label']} ({best['score']:.0%}), labelled {first['label'] or 'nothing'}")
+    label = first["label"] or "nothing"
+    print(f"prediction: {first['file_name']} is {best['label']} ({best['score']:.0%}), labelled {label}")
 
 
 if __name__ == "__main__":
