@@ -22,6 +22,9 @@ from hfaudio.data.sources import list_recordings
 SHARED_ESC10 = Path(__file__).parents[3] / "shared" / "data" / "esc10"
 INSTALL = "; to read it, install FFmpeg and run: pip install 'hfaudio[torchcodec]'"
 
+# What `Audio` stores; to make a column of that type at once, datasets needs torchcodec.
+STORED_AUDIO = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+
 
 def rows(audio: PreparedAudio) -> list[tuple[str, object, str | None, str | None]]:
     columns = audio.dataset.select_columns(["file_name", "label", "fold", "group"])[:]
@@ -68,14 +71,14 @@ def every_layout(folder: Path, tmp_path: Path) -> dict[str, Path]:
         for path in paths:
             archive.add(path, path.relative_to(folder.parent))
     names = sorted({path.parent.name for path in paths})
-    features = datasets.Features({"audio": datasets.Audio(decode=False), "label": datasets.ClassLabel(names=names)})
+    features = datasets.Features({"audio": STORED_AUDIO, "label": datasets.ClassLabel(names=names)})
     table = {
         "audio": [{"bytes": path.read_bytes(), "path": path.name} for path in paths],
         "label": [path.parent.name for path in paths],
     }
     parquet = tmp_path / "parquet"
     (parquet / "data").mkdir(parents=True)
-    dataset = datasets.Dataset.from_dict(table, features=features)
+    dataset = datasets.Dataset.from_dict(table, features=features).cast_column("audio", datasets.Audio(decode=False))
     dataset.to_parquet(parquet / "data" / "train-00000-of-00001.parquet")
     return {
         "metadata": flat,

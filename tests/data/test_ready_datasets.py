@@ -12,6 +12,9 @@ from hfaudio.data.sources import list_recordings
 
 NAMES = ["cat", "dog"]
 
+# What `Audio` stores; to make a column of that type at once, datasets needs torchcodec.
+STORED_AUDIO = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+
 
 @pytest.fixture
 def tones(write_tone) -> list[Path]:
@@ -21,7 +24,7 @@ def tones(write_tone) -> list[Path]:
 def embedded(paths: list[Path], **columns: Any) -> datasets.Dataset:
     """A data set that holds files, as the Hub has them, with the labels `cat`, `dog`, `cat`, ..."""
     features = {
-        "audio": datasets.Audio(decode=False),
+        "audio": STORED_AUDIO,
         "label": datasets.ClassLabel(names=NAMES),
     }
     rows = {
@@ -29,6 +32,7 @@ def embedded(paths: list[Path], **columns: Any) -> datasets.Dataset:
         "label": [index % 2 for index in range(len(paths))],
     }
     dataset = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
+    dataset = dataset.cast_column("audio", datasets.Audio(decode=False))
     for name, values in columns.items():
         dataset = dataset.add_column(name, values)
     return dataset
@@ -180,9 +184,9 @@ def test_missing_and_ambiguous_columns_are_named(tones) -> None:
 @pytest.mark.parametrize("nothing", [-1, None])
 def test_rows_without_a_label_are_named(tones, nothing: int | None) -> None:
     dataset = embedded(tones[:1])
-    unlabelled = datasets.Dataset.from_dict(
-        {"audio": [dataset[0]["audio"]], "label": [nothing]}, features=dataset.features
-    )
+    features = datasets.Features({**dataset.features, "audio": STORED_AUDIO})
+    unlabelled = datasets.Dataset.from_dict({"audio": [dataset[0]["audio"]], "label": [nothing]}, features=features)
+    unlabelled = unlabelled.cast_column("audio", datasets.Audio(decode=False))
     with pytest.raises(DataError) as error:
         list_one(datasets.concatenate_datasets([dataset, unlabelled]))
     assert str(error.value) == (
@@ -228,8 +232,9 @@ def test_parquet_files_that_are_none_are_named(tones, tmp_path) -> None:
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "../secret.wav"])
 def test_a_confined_table_leads_nowhere_else(tones, tmp_path, path: str) -> None:
-    features = datasets.Features({"audio": datasets.Audio(decode=False), "label": datasets.Value("string")})
+    features = datasets.Features({"audio": STORED_AUDIO, "label": datasets.Value("string")})
     dataset = datasets.Dataset.from_dict({"audio": [{"path": path, "bytes": None}], "label": ["x"]}, features=features)
+    dataset = dataset.cast_column("audio", datasets.Audio(decode=False))
     with pytest.raises(DataError) as error:
         list_dataset(dataset, Columns(), tmp_path, confined_to=(tmp_path,))
     assert str(error.value) == (

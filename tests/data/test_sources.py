@@ -27,16 +27,20 @@ def pack(folder: Path, kind: str) -> Path:
     return archive
 
 
+# What `Audio` stores; to make a column of that type at once, datasets needs torchcodec.
+STORED_AUDIO = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+
+
 def in_memory(folder: Path) -> datasets.Dataset:
     """The class folders of a folder as a data set that holds the files."""
     paths = sorted(folder.rglob("*.wav"))
     names = sorted({path.parent.name for path in paths})
-    features = datasets.Features({"audio": datasets.Audio(decode=False), "label": datasets.ClassLabel(names=names)})
+    features = datasets.Features({"audio": STORED_AUDIO, "label": datasets.ClassLabel(names=names)})
     rows = {
         "audio": [{"bytes": path.read_bytes(), "path": path.name} for path in paths],
         "label": [path.parent.name for path in paths],
     }
-    return datasets.Dataset.from_dict(rows, features=features)
+    return datasets.Dataset.from_dict(rows, features=features).cast_column("audio", datasets.Audio(decode=False))
 
 
 def test_metadata_wins_over_sub_folders(two_classes) -> None:
@@ -94,10 +98,12 @@ def test_a_table_in_an_archive_leads_nowhere_else(two_classes, write_tone, kind:
 @pytest.mark.parametrize("name", ["metadata.parquet", "data/train-00000-of-00001.parquet"])
 def test_a_parquet_table_in_an_archive_leads_nowhere_else(two_classes, write_tone, name: str) -> None:
     secret = write_tone("x.wav")
-    features = datasets.Features({"audio": datasets.Audio(decode=False), "label": datasets.Value("string")})
+    features = datasets.Features({"audio": STORED_AUDIO, "label": datasets.Value("string")})
     rows = {"audio": [{"bytes": None, "path": str(secret)}], "label": ["x"]}
     (two_classes / "data").mkdir()
-    datasets.Dataset.from_dict(rows, features=features).to_parquet(two_classes / name)
+    datasets.Dataset.from_dict(rows, features=features).cast_column("audio", datasets.Audio(decode=False)).to_parquet(
+        two_classes / name
+    )
     with pytest.raises(DataError, match=r"Expected the recordings within the data set, found .*x\.wav in row 0"):
         list_recordings(pack(two_classes, "zip"))
 
