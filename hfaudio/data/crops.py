@@ -54,7 +54,7 @@ class Crops(torch.utils.data.Dataset[dict[str, Any]]):
         return {"waveform": samples, "labels": self._targets[index], "seed": seed}
 
     def _waveform(self, index: int) -> np.ndarray:
-        raise NotImplementedError
+        raise NotImplementedError  # by AudioCrops and StreamedCrops
 
     def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
         return draw_crop(self._waveform(index), self.crop_samples, rng)

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from hfaudio.data.decoding import DECODERS, has_torchcodec
 from hfaudio.data.errors import DataError
 from hfaudio.data.measurements import MEASUREMENTS, measure_recording
-from hfaudio.data.recordings import EmbeddedAudio, Recording
+from hfaudio.data.recordings import OTHER_EXTENSIONS, EmbeddedAudio, Recording
 from hfaudio.data.silence import TRIM_MODES
 
 __all__ = ["DecodingSettings", "available_cores", "cached_shards"]
@@ -161,7 +162,12 @@ class ShardJob:
         return digest.hexdigest()[:32]
 
     def _digest(self) -> "hashlib._Hash":
-        return hashlib.sha256(f"{CACHE_VERSION}\0{self.settings}\0{has_torchcodec()}\0".encode())
+        # What soundfile cannot read becomes readable when torchcodec comes; to import it takes seconds.
+        needed = self.settings.decoder != "soundfile" and any(
+            os.path.splitext(recording.file_name)[1].lower() in OTHER_EXTENSIONS for recording in self.recordings
+        )
+        torchcodec = has_torchcodec() if needed else find_spec("torchcodec") is not None
+        return hashlib.sha256(f"{CACHE_VERSION}\0{self.settings}\0{torchcodec}\0".encode())
 
 
 def _state(path: str) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import datasets
 import numpy as np
@@ -42,7 +43,7 @@ def find_suspicions(dataset: datasets.Dataset) -> list[Suspicion]:
     return [*_oddities(table), *_duplicates(table)]
 
 
-def _oddities(table: dict[str, list]) -> Iterator[Suspicion]:  # type: ignore[type-arg]
+def _oddities(table: dict[str, list[Any]]) -> Iterator[Suspicion]:
     median = float(np.median(table["seconds"]))
     shortest, longest = max(SHORT_SECONDS, median / OUTLIER_FACTOR), median * OUTLIER_FACTOR
     for name, truncated, clipped, silence, seconds in zip(
@@ -60,7 +61,7 @@ def _oddities(table: dict[str, list]) -> Iterator[Suspicion]:  # type: ignore[ty
             yield Suspicion(name, "very long", f"{seconds:.1f} s, where the median is {median:.2f} s")
 
 
-def _duplicates(table: dict[str, list]) -> Iterator[Suspicion]:  # type: ignore[type-arg]
+def _duplicates(table: dict[str, list[Any]]) -> Iterator[Suspicion]:
     first: dict[str, int] = {}
     for index, content in enumerate(table["content_hash"]):
         original = first.setdefault(content, index)

@@ -111,10 +111,21 @@ def test_another_setting_is_decoded_anew(two_classes, decoded, settings: Decodin
 
 
 def test_torchcodec_that_was_installed_since_is_tried(two_classes, decoded, monkeypatch) -> None:
+    monkeypatch.setattr(module, "has_torchcodec", lambda: pytest.fail("imported, which takes seconds"))
+    for spec in (None, object()):
+        monkeypatch.setattr(module, "find_spec", lambda _, spec=spec: spec)
+        prepare(two_classes)
+        assert decoded() == NAMES
+
+
+def test_ffmpeg_that_was_installed_since_is_tried_where_it_is_needed(two_classes, decoded, monkeypatch) -> None:
+    (two_classes / "high" / "0.wav").rename(two_classes / "high" / "0.m4a")
     for available in (False, True):
         monkeypatch.setattr(module, "has_torchcodec", lambda available=available: available)
         prepare(two_classes)
-        assert decoded() == NAMES
+        assert "high/0.m4a" in decoded()
+        prepare(two_classes)
+        assert decoded() == []
 
 
 def test_only_a_changed_file_is_decoded_anew(two_classes, decoded) -> None:
@@ -363,4 +374,4 @@ def test_other_errors_of_the_disk_are_not_hidden(two_classes, cache, monkeypatch
 )
 def test_settings_are_checked(fields: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
-        DecodingSettings(**fields)  # type: ignore[arg-type]
+        DecodingSettings(**fields)
