@@ -2,25 +2,32 @@
 
 python benchmarks/data.py [--dataset FOLDER] [--files 100000]
 
-Everything is measured in one run, each in a process of its own; times are the best of three.
+Everything is measured in one run, each in a process of its own; preparation and bare decoding take turns.
 """
 
 import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
 
 import numpy as np
 import soundfile
 
+if TYPE_CHECKING:
+    from hfaudio.data import Recording
+
 REPEATS = 3
+TURNS = 7
 RATE = 16_000
 CROP_SECONDS = 2.0
 
@@ -39,28 +46,46 @@ def _read(path: str) -> int:
 
 
 def preparation(folder: str) -> dict[str, float]:
-    """Seconds of bare decoding and of `cached_shards` into an empty cache, in turns."""
-    from hfaudio.data import Columns, DecodingSettings, available_cores, list_recordings
-    from hfaudio.data.prepared_cache import cached_shards
+    """Files decoded in a second by soundfile alone, and by `cached_shards` into an empty cache; medians."""
+    from hfaudio.data import Columns, available_cores, list_recordings, prepared_cache
+    from hfaudio.data.near_duplicates import FINGERPRINT_SIZE
 
     column = "category" if (Path(folder) / "metadata.csv").is_file() else None
     recordings = list_recordings(folder, Columns(label=column)).recordings
     paths = [str(recording.audio) for recording in recordings]
     cores = available_cores()
-    bare, prepared = [], []
-    for repeat in range(REPEATS):
+    no_fingerprint = np.zeros(FINGERPRINT_SIZE, np.float16)
+    bare, whole, without = [], [], []
+    for _ in range(TURNS):
         bare.append(bare_decoding(paths, cores))
-        start = time.perf_counter()
-        # Another rate each time, which costs the same, is another entry of the cache.
-        cached_shards(recordings, DecodingSettings(RATE + 100 * repeat), cores)
-        prepared.append(time.perf_counter() - start)
+        whole.append(_preparing(recordings, cores))
+        with mock.patch.object(prepared_cache, "acoustic_fingerprint", return_value=no_fingerprint):
+            without.append(_preparing(recordings, cores))
     return {
         "files": len(paths),
         "cores": cores,
-        "bare soundfile, files/s": len(paths) / min(bare),
-        "preparation, files/s": len(paths) / min(prepared),
-        "preparation / bare": min(bare) / min(prepared),
+        "bare soundfile, files/s": len(paths) / statistics.median(bare),
+        "preparation, files/s": len(paths) / statistics.median(whole),
+        "preparation / bare": _ratio(bare, whole),
+        "without fingerprints / bare": _ratio(bare, without),
     }
+
+
+def _ratio(bare: list[float], other: list[float]) -> float:
+    return statistics.median(one / two for one, two in zip(bare, other, strict=True))
+
+
+def _preparing(recordings: "Sequence[Recording]", cores: int) -> float:
+    """Seconds; the processes inherit what is replaced in this one."""
+    import datasets
+
+    from hfaudio.data import DecodingSettings
+    from hfaudio.data.prepared_cache import cached_shards
+
+    with tempfile.TemporaryDirectory() as cache, mock.patch.object(datasets.config, "HF_DATASETS_CACHE", cache):
+        start = time.perf_counter()
+        cached_shards(recordings, DecodingSettings(RATE), cores)
+        return time.perf_counter() - start
 
 
 def listing(folder: str) -> dict[str, float]:

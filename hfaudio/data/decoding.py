@@ -226,11 +226,14 @@ def _blocks(file: soundfile.SoundFile, first: int, past: int) -> Iterator[np.nda
             file.seek(position - preroll)
         frames = preroll + min(past - position, max(1, BLOCK_SAMPLES // file.channels))
         block = np.empty((frames, file.channels), np.float32)
-        block[:, 0] = np.nan
+        if file.format == "FLAC":
+            block[:, 0] = np.nan
         try:
             block = file.read(out=block)
         except soundfile.LibsndfileError:
-            # A FLAC stream that was cut off, or does not tell its length: what came before the error is good.
+            if file.format != "FLAC":
+                raise
+            # A stream that was cut off, or does not tell its length: what came before the error is good.
             past = position
             block = block[: frames - np.count_nonzero(np.isnan(block[:, 0]))]
             if position == first and len(block) <= preroll:

@@ -7,7 +7,6 @@ import pyarrow as pa
 import xxhash
 
 from hfaudio.data.decoding import UnreadableAudioError, read_audio
-from hfaudio.data.near_duplicates import acoustic_fingerprint
 from hfaudio.data.recordings import Recording
 from hfaudio.data.resampling import resample
 from hfaudio.data.silence import frame_levels, trim_silence
@@ -21,7 +20,6 @@ SILENT_FRAME_DB = -60.0
 MEASUREMENTS = {
     "unreadable": pa.string(),  # why nothing can be learned from it, or null
     "content_hash": pa.string(),  # of the waveform
-    "fingerprint": pa.binary(),  # float16, see near_duplicates
     "seconds": pa.float64(),  # of the file or its span, before trimming
     "native_sampling_rate": pa.int32(),  # Hz
     "channels": pa.int32(),
@@ -61,7 +59,6 @@ def measure_recording(
     return waveform, {
         "unreadable": None,
         "content_hash": xxhash.xxh3_128_hexdigest(waveform.data),
-        "fingerprint": acoustic_fingerprint(waveform, sampling_rate).tobytes(),
         "seconds": len(native.samples) / native.sampling_rate,
         "native_sampling_rate": native.sampling_rate,
         "channels": native.channels,

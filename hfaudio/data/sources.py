@@ -3,7 +3,8 @@
 import dataclasses
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,6 +26,10 @@ Source: TypeAlias = str | os.PathLike[str] | datasets.Dataset | datasets.Dataset
 USUAL_COLUMNS = Columns()
 
 
+class NoTableError(DataError):
+    """Columns were named, and there is no table that could have them."""
+
+
 def list_recordings(source: Source | Sequence[Source], columns: Columns = USUAL_COLUMNS) -> Listing:
     """Lists the recordings of one source, or of several together, in a fixed order.
 
@@ -39,7 +44,7 @@ def list_recordings(source: Source | Sequence[Source], columns: Columns = USUAL_
     - the id of a Hub data set, `owner/name` or `owner/name@revision`;
     - a `datasets.Dataset` or `DatasetDict`.
 
-    Classes of several sources are matched by name.
+    Classes of several sources are matched by name. Named columns are those of the tables among them.
 
     Args:
         source: One, or a list of several.
@@ -51,7 +56,8 @@ def list_recordings(source: Source | Sequence[Source], columns: Columns = USUAL_
     if isinstance(source, str | os.PathLike | datasets.Dataset | datasets.DatasetDict):
         listing = _list_one(source, columns)
     else:
-        listing = _join([_list_one(one, columns) for one in source], [_name(one) for one in source])
+        listings = _list_all([partial(_list_one, one) for one in source], columns)
+        listing = _join(listings, [_name(one) for one in source])
     if not listing.recordings:
         raise DataError("Expected at least one recording, found none; check --dataset.")
     return listing if columns.group_pattern is None else _group_by_pattern(listing, columns.group_pattern)
@@ -88,7 +94,7 @@ def _list_folder(folder: Path, columns: Columns, confined_to: Path | None) -> Li
     for flag in ("file", "label", "fold", "group", "start", "end"):
         column = getattr(columns, flag)
         if column is not None and column != NO_COLUMN:
-            raise DataError(
+            raise NoTableError(
                 f"--{flag}_column {column} needs a table such as metadata.csv in {folder}, found none; "
                 "write one, or leave the flag out to take the sub-folders as classes."
             )
@@ -109,12 +115,26 @@ def _list_table(path: Path, columns: Columns, confined_to: Path | None) -> Listi
 
 def _list_parts(parts: Sequence[Path], columns: Columns, confined_to: Path | None) -> Listing:
     """Folders such as `train` and `test`, each with a table of its own; they are the folds where it names none."""
+    listers = [partial(_list_folder, part, confined_to=confined_to) for part in parts]
     listings = []
-    for part in parts:
-        listing = _list_folder(part, columns, confined_to)
+    for part, listing in zip(parts, _list_all(listers, columns), strict=True):
         recordings = [dataclasses.replace(one, fold=one.fold or part.name) for one in listing.recordings]
         listings.append(dataclasses.replace(listing, recordings=recordings))
     return _join(listings, [part.name for part in parts])
+
+
+def _list_all(listers: Sequence[Callable[[Columns], Listing]], columns: Columns) -> list[Listing]:
+    """Lists class folders beside tables without the columns that are named, if any table has them."""
+    listings, without_table = [], []
+    for lister in listers:
+        try:
+            listings.append(lister(columns))
+        except NoTableError as error:
+            without_table.append(error)
+            listings.append(lister(USUAL_COLUMNS))
+    if without_table and len(without_table) == len(listers):
+        raise without_table[0]
+    return listings
 
 
 def _join(listings: Sequence[Listing], names: Sequence[str]) -> Listing:

@@ -12,7 +12,8 @@ STREAMED_SIZES = (range(0x7FFFF000, 1 << 32), range(1 << 62, 1 << 64))
 """What headers give as the size of samples that were written to a pipe, in bytes. SoX puts the first of these, FFmpeg
 the largest of 32 or 63 bits; others put 0 or -1."""
 
-LONGEST_OGG_PAGE = 65_307  # bytes
+USUAL_OGG_PAGE = 8_192  # bytes; what settles it for nearly every file
+LONGEST_OGG_PAGE = 65_307
 END_OF_STREAM = 0x04  # in the flags of an Ogg page
 MOST_CHUNKS = 64  # before the samples; a damaged file may have many that are empty
 
@@ -103,7 +104,11 @@ def _samples_end(file: BinaryIO, chunks: _Chunks, size: int) -> int:
 
 def _ends_an_ogg_stream(file: BinaryIO, size: int) -> bool:
     """Whether a page with the end-of-stream flag is among the last ones, and is whole."""
-    file.seek(max(0, size - 2 * LONGEST_OGG_PAGE))
+    return any(_has_last_page(file, size, tail) for tail in (USUAL_OGG_PAGE, 2 * LONGEST_OGG_PAGE))
+
+
+def _has_last_page(file: BinaryIO, size: int, length: int) -> bool:
+    file.seek(max(0, size - length))
     tail = file.read()
     at = tail.rfind(b"OggS")
     while at >= 0:

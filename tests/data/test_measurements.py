@@ -5,7 +5,6 @@ import xxhash
 
 from hfaudio.data.decoding import decode_audio
 from hfaudio.data.measurements import MEASUREMENTS, measure_recording
-from hfaudio.data.near_duplicates import FINGERPRINT_SIZE
 from hfaudio.data.recordings import Recording
 
 
@@ -27,8 +26,6 @@ def test_the_measurements_are_of_the_file_and_the_waveform_is_wanted(write_tone)
     waveform, measurements = measure(path)
     assert np.array_equal(waveform, decode_audio(path, 16_000))
     assert list(measurements) == list(MEASUREMENTS)
-    fingerprint = np.frombuffer(measurements.pop("fingerprint"), np.float16)
-    assert fingerprint.shape == (FINGERPRINT_SIZE,)
     samples = soundfile.read(path)[0]
     assert measurements == {
         "unreadable": None,
