@@ -4,6 +4,7 @@ from hfaudio.data.crops import AudioCrops, Crops
 from hfaudio.data.decoding import DECODERS
 from hfaudio.data.errors import DataError
 from hfaudio.data.examples import Example, make_example, typical_recordings
+from hfaudio.data.left_out_log import LeftOutLog
 from hfaudio.data.preparation import (
     ON_BAD,
     PreparedAudio,
@@ -38,6 +39,7 @@ __all__ = [
     "DecodingSettings",
     "Example",
     "LeftOut",
+    "LeftOutLog",
     "Listing",
     "PreparedAudio",
     "Recording",

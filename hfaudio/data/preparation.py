@@ -190,6 +190,11 @@ def prepare_listing(
     ]
     readable = [index for index, reason in enumerate(reasons) if reason is None]
     left_out = (*listing.left_out, *unreadable)
+    if not readable:
+        raise DataError(
+            f"Expected at least one readable recording, found none among {len(recordings)}: {_named(left_out)}; "
+            "replace the files."
+        )
     if class_names is None:
         named = listing.left_out_labels.union(*(recording.labels for recording in recordings))
         remaining = {label for index in readable for label in recordings[index].labels}

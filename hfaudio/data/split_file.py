@@ -1,27 +1,34 @@
 """`split.csv`: which recording stood on which side, written by one run and given back to another."""
 
 import csv
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
 import numpy as np
 
 from hfaudio.data.errors import DataError
+from hfaudio.data.recordings import LeftOut
 from hfaudio.data.splits import divide
 
 __all__ = ["split_by_file", "write_split"]
 
+logger = logging.getLogger(__name__)
+
 COLUMNS = ("file_name", "split", "content_hash")
-PARTS = ("train", "test")
+LEFT_OUT = "left_out"
+PARTS = ("train", "test", LEFT_OUT)
 
 
-def write_split(split: datasets.DatasetDict, path: str | os.PathLike[str]) -> None:
-    """Writes one row a recording: its name, `train` or `test`, and the hash of its waveform.
+def write_split(split: datasets.DatasetDict, path: str | os.PathLike[str], left_out: Sequence[LeftOut] = ()) -> None:
+    """Writes one row a recording: its name, `train`, `test` or `left_out`, and the hash of its waveform.
 
     Args:
         split: The parts of a `PreparedAudio`'s data set.
         path: A CSV file.
+        left_out: The recordings that could not be used.
     """
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -30,14 +37,20 @@ def write_split(split: datasets.DatasetDict, path: str | os.PathLike[str]) -> No
             writer.writerows(
                 (row, name, content) for row, content in zip(part["file_name"], part["content_hash"], strict=True)
             )
+        writer.writerows((name, LEFT_OUT, None) for name in dict.fromkeys(one.file_name for one in left_out))
 
 
-def split_by_file(dataset: datasets.Dataset, path: str | os.PathLike[str]) -> datasets.DatasetDict:
+def split_by_file(
+    dataset: datasets.Dataset, path: str | os.PathLike[str], left_out: Sequence[LeftOut] = ()
+) -> datasets.DatasetDict:
     """Divides recordings as a `split.csv` says.
+
+    What could not be used when it was written stays out, also if it can be used by now.
 
     Args:
         dataset: Of a `PreparedAudio`.
         path: What `write_split` wrote; `content_hash` may be left out of a table of one's own.
+        left_out: The recordings of the data set that cannot be used, which the table may name.
 
     Returns:
         The parts `train` and `test`.
@@ -49,12 +62,17 @@ def split_by_file(dataset: datasets.Dataset, path: str | os.PathLike[str]) -> da
     rows = _read_rows(path)
     names = dataset["file_name"][:]
     unknown = [name for name in names if name not in rows]
-    gone = sorted(set(rows) - set(names))
+    unusable = {name for name, row in rows.items() if row["split"] == LEFT_OUT}
+    gone = sorted(set(rows) - set(names) - unusable - {one.file_name for one in left_out})
     if unknown or gone:
         raise DataError(
             f"Expected in {path} the recordings of the data set and no others, found {len(unknown)} missing from the "
             f"table and {len(gone)} missing from the data set, the first {(unknown or gone)[0]}; make the split anew."
         )
+    if unusable.intersection(names):
+        logger.warning("Left out %d recordings, as %s says", len(unusable.intersection(names)), path)
+        dataset = dataset.select([index for index, name in enumerate(names) if name not in unusable])
+        names = dataset["file_name"][:]
     # Recordings that are yet to be streamed have no hash.
     changed = [
         name
@@ -70,7 +88,7 @@ def split_by_file(dataset: datasets.Dataset, path: str | os.PathLike[str]) -> da
 
 
 def _read_rows(path: Path) -> dict[str, dict[str, str]]:
-    """The rows by file name; `split` is `train` or `test`."""
+    """The rows by file name; `split` is one of `PARTS`."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, restval="")
@@ -88,7 +106,8 @@ def _read_rows(path: Path) -> dict[str, dict[str, str]]:
     for row in table:
         if row["split"] not in PARTS:
             raise DataError(
-                f"Expected train or test as split in {path}, found {row['split']!r} for {row['file_name']!r}; mend it."
+                f"Expected {', '.join(PARTS)} as split in {path}, found {row['split']!r} for {row['file_name']!r}; "
+                "mend it."
             )
         if rows.setdefault(row["file_name"], row) is not row:
             raise DataError(f"Expected every recording once in {path}, found {row['file_name']} again; remove a line.")

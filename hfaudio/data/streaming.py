@@ -1,7 +1,6 @@
 """Training on recordings that are decoded when they are needed, for data whose waveforms no disk would hold."""
 
 import io
-import logging
 from collections.abc import Sequence
 
 import datasets
@@ -11,14 +10,13 @@ import soundfile
 from hfaudio.data.crops import Augmentation, Crops, draw_crop, label_targets
 from hfaudio.data.decoding import UnreadableAudioError, read_audio
 from hfaudio.data.errors import DataError
+from hfaudio.data.left_out_log import LeftOutLog
 from hfaudio.data.prepared_cache import DecodingSettings
 from hfaudio.data.recordings import Recording
 from hfaudio.data.resampling import resample
 from hfaudio.data.silence import trim_silence
 
 __all__ = ["StreamedCrops"]
-
-logger = logging.getLogger(__name__)
 
 LONG = 4.0  # crops; of recordings longer than this only a span is read
 SPAN = 1.5  # crops; some of it may be lost to trimmed silence
@@ -28,8 +26,8 @@ MOST_DRAWS = 20  # recordings on end that cannot be read
 class StreamedCrops(Crops):
     """Crops of recordings that are read from their files each time; of long ones only a span is read.
 
-    A recording that nothing can be learned from is named in a warning, once in each process, and another one, drawn
-    from the example's seed, takes its place.
+    A recording that nothing can be learned from is left out, and another one, drawn from the example's seed, takes its
+    place.
 
     Args:
         recordings: What to read.
@@ -37,6 +35,7 @@ class StreamedCrops(Crops):
         settings: How to decode.
         crop_samples: Length of a training crop, in samples.
         augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
+        left_out: Where to note what is left out; None warns of it alone.
     """
 
     def __init__(
@@ -46,11 +45,12 @@ class StreamedCrops(Crops):
         settings: DecodingSettings,
         crop_samples: int,
         augmentation: Augmentation | None = None,
+        left_out: LeftOutLog | None = None,
     ) -> None:
         super().__init__(label_targets(rows), crop_samples, augmentation)
         self.settings = settings
         self._recordings = recordings
-        self._bad: set[int] = set()
+        self._left_out = left_out or LeftOutLog()
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, object]:
         """Returns `waveform` (float32, `(samples,)`), `labels` and, for a training example, `seed`."""
@@ -60,9 +60,7 @@ class StreamedCrops(Crops):
             try:
                 return super().__getitem__((index, seed) if isinstance(key, tuple) else index)
             except UnreadableAudioError as error:
-                if index not in self._bad:
-                    self._bad.add(index)
-                    logger.warning("Left out %s: %s", self._recordings[index].file_name, error)
+                self._left_out.add(self._recordings[index].file_name, str(error))
                 index = int(others.integers(len(self)))
         raise DataError(
             f"Expected recordings that can be read, found {MOST_DRAWS} on end that cannot, the last "

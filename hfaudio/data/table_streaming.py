@@ -1,6 +1,5 @@
 """Training on a Hub data set, or a folder of Parquet files, that is read from afar as it is needed."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -16,6 +15,7 @@ from datasets.distributed import split_dataset_by_node
 from hfaudio.data.crops import Augmentation, as_targets, draw_crop
 from hfaudio.data.decoding import UnreadableAudioError, decode_audio
 from hfaudio.data.errors import DataError
+from hfaudio.data.left_out_log import LeftOutLog
 from hfaudio.data.prepared_cache import DecodingSettings
 from hfaudio.data.ready_datasets import audio_and_label_columns, is_hub_id, list_dataset, load_parts
 from hfaudio.data.recordings import Columns, Listing
@@ -24,8 +24,6 @@ from hfaudio.data.splits import given_test_parts
 from hfaudio.data.table_cells import is_class_label
 
 __all__ = ["StreamedTable", "TableStream", "is_table_source", "open_table_stream"]
-
-logger = logging.getLogger(__name__)
 
 WAITING_ROWS = 500  # still encoded, from which the next example is drawn
 
@@ -97,7 +95,7 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
 
     Rows are shared out among processes and workers. Order, crops and augmentation follow from the seed, the process
     and the worker, so that the same command gives the same examples. A recording that nothing can be learned from is
-    named in a warning, once in each process, and skipped.
+    left out.
 
     Args:
         rows: With `audio` (encoded) and `label`.
@@ -107,6 +105,7 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
         seed: Of everything that is random.
         process: The index of this process.
         processes: How many there are.
+        left_out: Where to note what is left out; None warns of it alone.
     """
 
     def __init__(
@@ -118,6 +117,7 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
         seed: int = 0,
         process: int = 0,
         processes: int = 1,
+        left_out: LeftOutLog | None = None,
     ) -> None:
         self.settings = settings
         self.crop_samples = crop_samples
@@ -126,7 +126,7 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
         self.process = process
         self._label = rows.features["label"]
         self._rows = split_dataset_by_node(rows.shuffle(seed=seed, buffer_size=WAITING_ROWS), process, processes)
-        self._bad: set[str] = set()
+        self._left_out = left_out or LeftOutLog()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yields `waveform` (float32, `(samples,)`), `labels` and `seed`, as `AudioCrops` has them.
@@ -170,8 +170,6 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
                     content = file.read()
             waveform = decode_audio(content, self.settings.sampling_rate, self.settings.decoder)
         except (UnreadableAudioError, FileNotFoundError) as error:
-            if path not in self._bad:
-                self._bad.add(path)
-                logger.warning("Left out %s: %s", path or "a row", error)
+            self._left_out.add(path or "a row", str(error))
             return None
         return trim_silence(waveform, self.settings.sampling_rate, self.settings.trim_silence)

@@ -1,5 +1,6 @@
 """The flags that say which recordings to take, and how to divide them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hfaudio.data import (
     Columns,
     DataError,
     DecodingSettings,
+    LeftOut,
     Listing,
     PreparedAudio,
     given_test_parts,
@@ -182,12 +184,15 @@ class DataArguments(SourceArguments):
         if self.eval_folds and self.split != AUTO_SPLIT:
             raise ValueError(f"--eval_folds and --split {self.split} both say what to hold out: give one of them.")
 
-    def divide(self, dataset: datasets.Dataset, seed: int) -> tuple[datasets.DatasetDict, str]:
+    def divide(
+        self, dataset: datasets.Dataset, seed: int, left_out: Sequence[LeftOut] = ()
+    ) -> tuple[datasets.DatasetDict, str]:
         """Divides the recordings into what is trained on and what is held out.
 
         Args:
             dataset: Of a `PreparedAudio`.
             seed: Of a random split, or of the folds that are made.
+            left_out: The recordings that cannot be used, which an earlier split may name.
 
         Returns:
             The parts `train` and `test`, and a few words on how they were chosen.
@@ -197,7 +202,7 @@ class DataArguments(SourceArguments):
         """
         share = f"{100 * self.test_size:g}%"
         if self.split not in (AUTO_SPLIT, RANDOM_SPLIT):
-            return split_by_file(dataset, self.split), f"what {Path(self.split).name} holds out"
+            return split_by_file(dataset, self.split, left_out), f"what {Path(self.split).name} holds out"
         if self.split == RANDOM_SPLIT:
             return split_randomly(dataset, self.test_size, seed), f"{share} (recordings at random)"
         if self.num_folds is not None:

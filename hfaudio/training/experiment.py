@@ -12,7 +12,7 @@ import datasets
 import torch
 from transformers import set_seed
 
-from hfaudio.data import AudioCrops, DataError, LeftOut, write_split
+from hfaudio.data import AudioCrops, DataError, LeftOut, LeftOutLog, write_split
 from hfaudio.evaluation import compute_metrics, prediction_rows
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 from hfaudio.training.arguments import AudioTrainingArguments, FeatureArguments, ModelArguments
@@ -60,7 +60,7 @@ class TrainedClassifier:
         with (folder / "all_results.json").open("w", encoding="utf-8") as file:
             json.dump(dict(self.metrics), file, indent=2)
             file.write("\n")
-        write_split(self.split, folder / "split.csv")
+        write_split(self.split, folder / "split.csv", self.left_out)
         _write_csv(folder / "left_out.csv", ("file_name", "reason"), map(asdict, self.left_out))
         (folder / "eval").mkdir(exist_ok=True)
         _write_csv(folder / "eval" / "predictions.csv", tuple(self.predictions[0]), self.predictions)
@@ -83,19 +83,22 @@ def train_classifier(
     """
     checkpoint = training.checkpoint_to_resume()
     training.use_cpu_threads()
+    log = LeftOutLog(Path(training.output_dir) / ".left_out_while_streaming.jsonl")
     with training.main_process_first(desc="preparing the recordings"):
+        if training.process_index == 0:
+            log.clear()
         recordings = load_training_data(data, features.sampling_rate, training.seed)
     if isinstance(recordings.streamed, datasets.IterableDataset) and training.max_steps < 1:
         raise DataError("--streaming of a table needs --max_steps, because nobody knows how long an epoch is.")
     split = recordings.split
     set_seed(training.seed)
     extractor = features.build_extractor()
-    fit_normalization(extractor, recordings.training_waveforms())
+    fit_normalization(extractor, recordings.training_waveforms(log))
     config = model.build_config(extractor.num_channels, recordings.class_names, recordings.multi_label)
     classifier = SpectrogramCNNForAudioClassification(config)
     # Convolutions on the CPU and on tensor cores are fastest with the channels last.
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # a decorator there hides self
-    trainer = build_trainer(classifier, extractor, recordings, training)
+    trainer = build_trainer(classifier, extractor, recordings, training, log)
     settings = {name: repr(value) for part in (data, features, model) for name, value in vars(part).items()}
     settings.update({name: repr(getattr(training, name)) for name in ("seed", "data_seed", "loss", "focal_gamma")})
     if checkpoint is not None:
@@ -107,17 +110,24 @@ def train_classifier(
     predictions = prediction_rows(
         split["test"]["file_name"], split["test"]["label"], evaluated.predictions, recordings.class_names
     )
+    left_out = [*recordings.left_out, *log.read()]
+    if training.process_index == 0:
+        log.clear()
+    unusable = {one.file_name for one in left_out}
+    if "train" in split and unusable:
+        usable = [index for index, name in enumerate(split["train"]["file_name"]) if name not in unusable]
+        split = datasets.DatasetDict(train=split["train"].select(usable), test=split["test"])
     metrics = {
         **trained.metrics,
         **evaluated.metrics,
         **{f"{name}_recordings": len(split[part]) for part, name in PARTS.items() if part in split},
-        "left_out_recordings": len(recordings.left_out),
+        "left_out_recordings": len(left_out),
         "parameters": classifier.num_parameters(),
         "processes": training.world_size,
     }
     metrics.pop("total_flos", None)  # transformers' estimate, made for language models
     return TrainedClassifier(
-        classifier, extractor, split, recordings.split_description, recordings.left_out, metrics, predictions
+        classifier, extractor, split, recordings.split_description, left_out, metrics, predictions
     )
 
 
@@ -126,6 +136,7 @@ def build_trainer(
     extractor: SpectrogramCNNFeatureExtractor,
     recordings: TrainingData,
     training: AudioTrainingArguments,
+    log: LeftOutLog | None = None,
 ) -> FocalLossTrainer:
     """Puts crops, augmentation, collator, loss and metrics together."""
     augmentation = None
@@ -139,7 +150,7 @@ def build_trainer(
         args=training,
         alpha=alpha,
         train_dataset=recordings.training_examples(
-            extractor.crop_samples, augmentation, training.seed, training.process_index, training.world_size
+            extractor.crop_samples, augmentation, training.seed, training.process_index, training.world_size, log
         ),
         eval_dataset=AudioCrops(recordings.split["test"], extractor.crop_samples),
         data_collator=SpecAugmentCollator(

@@ -15,6 +15,7 @@ from hfaudio.data import (
     DataError,
     DecodingSettings,
     LeftOut,
+    LeftOutLog,
     Recording,
     StreamedCrops,
     StreamedTable,
@@ -40,7 +41,7 @@ class TrainingData:
     Attributes:
         split: The parts `train` and `test`; a streamed `train` has no waveforms, that of a table is not there.
         split_description: How they were chosen, in a few words.
-        left_out: The recordings that could not be used.
+        left_out: The recordings that could not be used, but for those that are found while streaming.
         settings: How they are decoded.
         streamed: What to train on, if it is decoded when it is needed: recordings, or the rows of a table.
     """
@@ -82,6 +83,7 @@ class TrainingData:
         seed: int = 0,
         process: int = 0,
         processes: int = 1,
+        left_out: LeftOutLog | None = None,
     ) -> Crops | StreamedTable:
         """The examples to train on; see `AudioCrops`, `StreamedCrops` and `StreamedTable`.
 
@@ -91,16 +93,19 @@ class TrainingData:
             seed: Of the order of a streamed table; elsewhere the sampler has it.
             process: The index of this process, for a streamed table.
             processes: How many there are.
+            left_out: Where to note what is left out of streamed ones.
         """
         if self.streamed is None:
             return AudioCrops(self.split["train"], crop_samples, augmentation)
         if isinstance(self.streamed, datasets.IterableDataset):
-            return StreamedTable(self.streamed, self.settings, crop_samples, augmentation, seed, process, processes)
-        return StreamedCrops(self.streamed, self.split["train"], self.settings, crop_samples, augmentation)
+            return StreamedTable(
+                self.streamed, self.settings, crop_samples, augmentation, seed, process, processes, left_out
+            )
+        return StreamedCrops(self.streamed, self.split["train"], self.settings, crop_samples, augmentation, left_out)
 
-    def training_waveforms(self) -> Iterator[np.ndarray]:
+    def training_waveforms(self, left_out: LeftOutLog | None = None) -> Iterator[np.ndarray]:
         """Whole recordings to measure the features' normalization on: all, or of streamed ones a thousand."""
-        examples = self.training_examples(crop_samples=0)
+        examples = self.training_examples(crop_samples=0, left_out=left_out)
         if isinstance(examples, StreamedTable):
             yield from islice(examples.waveforms(), STREAMED_FOR_NORMALIZATION)
             return
@@ -125,8 +130,8 @@ def load_training_data(data: DataArguments, sampling_rate: int, seed: int) -> Tr
     settings = data.settings(sampling_rate)
     if not data.streaming:
         audio = data.load(sampling_rate)
-        split, description = data.divide(audio.dataset, seed)
-        return TrainingData(split, description, audio.left_out, settings)
+        split, description = data.divide(audio.dataset, seed, audio.left_out)
+        return TrainingData(split, description, [*audio.left_out, *_not_taken(audio.dataset, split)], settings)
     if len(data.dataset) == 1 and is_table_source(data.dataset[0]):
         return _stream_table(data, settings)
     return _stream_files(data, settings, seed)
@@ -137,7 +142,8 @@ def _stream_files(data: DataArguments, settings: DecodingSettings, seed: int) ->
     rows = describe_listing(listing)
     # Copies are found by their content, which is not known before everything is decoded.
     rows = rows.add_column("content_hash", [None] * len(rows), feature=datasets.Value("string"))
-    split, description = data.divide(rows, seed)
+    split, description = data.divide(rows, seed, listing.left_out)
+    not_taken = _not_taken(rows, split)
     by_name = {recording.file_name: recording for recording in listing.recordings}
     streamed, held_out = ([by_name[name] for name in split[part]["file_name"]] for part in ("train", "test"))
     logger.info("%d recordings to train on, decoded when they are needed; of those held out:", len(streamed))
@@ -150,7 +156,12 @@ def _stream_files(data: DataArguments, settings: DecodingSettings, seed: int) ->
     )
     test.report()
     split = datasets.DatasetDict(train=split["train"], test=test.dataset)
-    return TrainingData(split, description, test.left_out, settings, streamed)
+    return TrainingData(split, description, [*test.left_out, *not_taken], settings, streamed)
+
+
+def _not_taken(dataset: datasets.Dataset, split: datasets.DatasetDict) -> list[LeftOut]:
+    taken = {name for part in split.values() for name in part["file_name"]}
+    return [LeftOut(name, "the given split leaves it out") for name in dataset["file_name"] if name not in taken]
 
 
 def _stream_table(data: DataArguments, settings: DecodingSettings) -> TrainingData:

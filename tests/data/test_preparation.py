@@ -333,7 +333,7 @@ def test_suspicious_recordings_are_kept_with_a_warning(two_classes, caplog) -> N
     audio = load_audio_dataset(two_classes)
     assert len(audio.dataset) == 15
     assert audio.left_out == ()
-    assert caplog.messages == [
+    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
         "Kept, but worth a look: 1 truncated, 1 clipped, 1 very long, 1 very short, 1 mostly silent, 2 duplicate "
         "(scripts/inspect_dataset.py shows them)"
     ]
@@ -363,6 +363,17 @@ def test_a_class_without_a_readable_recording_is_an_error(two_classes) -> None:
     assert str(error.value) == (
         "Expected at least one readable recording of every class, found none of low: low/0.wav not readable as audio "
         "(Format not recognised.), and 3 more; replace the files or remove the class."
+    )
+
+
+def test_a_held_out_part_without_a_readable_recording_is_an_error(two_classes) -> None:
+    for path in two_classes.rglob("*.wav"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError) as error:
+        prepare_listing(Listing(list_recordings(two_classes).recordings[:2]), class_names=["high", "low"])
+    assert str(error.value) == (
+        "Expected at least one readable recording, found none among 2: high/0.wav (the file is empty (0 bytes)), "
+        "high/1.wav (the file is empty (0 bytes)); replace the files."
     )
 
 

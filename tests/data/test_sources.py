@@ -143,6 +143,16 @@ def test_several_sources_are_one_with_the_classes_matched_by_name(two_classes, w
     assert listing.left_out_labels == {"bell"}
 
 
+def test_class_folders_may_join_a_table_whose_columns_are_named(two_classes, write_tone, tmp_path) -> None:
+    write_tone("t/a.wav")
+    (tmp_path / "t" / "metadata.csv").write_text("file_name,kind,part\na.wav,low,9\n")
+    listing = list_recordings([two_classes, tmp_path / "t"], Columns(label="kind", fold="part"))
+    assert len(listing.recordings) == 9
+    assert [(r.labels, r.fold) for r in listing.recordings if r.file_name == "t/a.wav"] == [(("low",), "9")]
+    with pytest.raises(DataError, match=f"--fold_column part needs a table such as metadata.csv in {two_classes}"):
+        list_recordings([two_classes, two_classes], Columns(fold="part"))
+
+
 def test_a_multi_label_source_makes_all_multi_label(two_classes, write_tone, tmp_path) -> None:
     write_tone("m/a.wav")
     write_tone("m/b.wav")

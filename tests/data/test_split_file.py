@@ -4,7 +4,7 @@ from pathlib import Path
 import datasets
 import pytest
 
-from hfaudio.data import DataError, split_by_file, split_randomly, write_split
+from hfaudio.data import DataError, LeftOut, split_by_file, split_randomly, write_split
 
 
 @pytest.fixture
@@ -66,6 +66,22 @@ def test_where_a_hash_is_not_known_it_is_not_compared(rows, path, unknown: str) 
     assert len(split_by_file(rows if unknown == "in the table" else streamed, path)["test"]) == 4
 
 
+def test_what_cannot_be_used_now_may_stand_in_the_table(rows, path) -> None:
+    usable = rows.select(range(18))
+    split = split_by_file(usable, path, [LeftOut("18.wav", "the file is empty"), LeftOut("19.wav", "wholly silent")])
+    assert len(split["train"]) + len(split["test"]) == 18
+    assert "0 missing from the table and 2 missing from the data set" in sentence(usable, path)
+
+
+def test_what_could_not_be_used_then_stays_out(rows, path, caplog) -> None:
+    write_split(split_by_file(rows, path), path, [LeftOut("bad.wav", "a"), LeftOut("gone.wav", "b")] * 2)
+    assert path.read_text().splitlines()[-2:] == ["bad.wav,left_out,", "gone.wav,left_out,"]
+    repaired = datasets.concatenate_datasets([rows, rows.select([0]).map(lambda _: {"file_name": "bad.wav"})])
+    split = split_by_file(repaired, path)
+    assert len(split["train"]) + len(split["test"]) == 20
+    assert f"Left out 1 recordings, as {path} says" in caplog.text
+
+
 def test_recordings_of_other_content_are_refused(make_rows, path) -> None:
     changed = make_rows("ab" * 10, contents=[*map(str, range(18)), "x", "y"])
     assert sentence(changed, path) == (
@@ -89,11 +105,14 @@ def test_other_recordings_are_refused(make_rows, rows, path) -> None:
     [
         (
             b"file_name,split\n0.wav,validation\n",
-            "train or test as split in {}, found 'validation' for '0.wav'; mend it.",
+            "train, test, left_out as split in {}, found 'validation' for '0.wav'; mend it.",
         ),
-        (b"file_name,split\n0.wav,\n", "train or test as split in {}, found '' for '0.wav'; mend it."),
-        (b"split,file_name\ntrain,1.wav\n0.wav\n", "train or test as split in {}, found '0.wav' for ''; mend it."),
-        (b"file_name,split\n0.wav\n", "train or test as split in {}, found '' for '0.wav'; mend it."),
+        (b"file_name,split\n0.wav,\n", "train, test, left_out as split in {}, found '' for '0.wav'; mend it."),
+        (
+            b"split,file_name\ntrain,1.wav\n0.wav\n",
+            "train, test, left_out as split in {}, found '0.wav' for ''; mend it.",
+        ),
+        (b"file_name,split\n0.wav\n", "train, test, left_out as split in {}, found '' for '0.wav'; mend it."),
         (
             b"file_name,split\n0.wav,train\n0.wav,test\n",
             "every recording once in {}, found 0.wav again; remove a line.",

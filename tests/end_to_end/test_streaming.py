@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 
 import datasets
 import pytest
@@ -21,6 +22,28 @@ def test_files_are_decoded_when_they_are_needed(train, two_classes, tmp_path, mo
     assert sum(map(bool, hashes.values())) == 2  # the held-out part alone has been decoded
     shards = [datasets.Dataset.from_file(str(path)) for path in (tmp_path / "cache").rglob("*.arrow")]
     assert sum(map(len, shards)) == 2
+
+
+def test_a_split_is_given_back_to_a_cached_run_and_to_a_streamed_one(train, two_classes, tmp_path) -> None:
+    for name in ("high/0.wav", "high/1.wav"):
+        (two_classes / name).write_bytes(b"words")
+
+    def split_of(run: str, *flags: object) -> dict[str, str]:
+        # Two workers, since what they leave out is noted in other processes.
+        train("--dataset", two_classes, "--num_train_epochs", 2, "--dataloader_num_workers", 2, *flags,
+              "--output_dir", tmp_path / run)  # fmt: skip
+        with (tmp_path / run / "left_out.csv").open() as file:
+            assert {row["file_name"] for row in csv.DictReader(file)} == {"high/0.wav", "high/1.wav"}
+        assert not list((tmp_path / run).glob(".*"))
+        with (tmp_path / run / "split.csv").open() as file:
+            return {row["file_name"]: row["split"] for row in csv.DictReader(file)}
+
+    cached, streamed = split_of("cached"), split_of("streamed", "--streaming")
+    for split in (cached, streamed):
+        assert Counter(split.values())["left_out"] == 2
+    assert split_of("again", "--streaming", "--split", tmp_path / "cached" / "split.csv") == cached
+    assert split_of("back", "--split", tmp_path / "streamed" / "split.csv") == streamed
+    assert split_of("stay", "--streaming", "--split", tmp_path / "streamed" / "split.csv") == streamed
 
 
 def test_a_table_is_read_as_it_passes_by(train, capsys, two_classes, tmp_path, monkeypatch) -> None:
