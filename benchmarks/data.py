@@ -127,12 +127,12 @@ def memory(folder: str) -> dict[str, float]:
 
 def reading(folder: str) -> dict[str, float]:
     """Two-second crops read in a second from the cache, in random order, on one core."""
-    from hfaudio.data import AudioCrops, load_audio_dataset
+    from hfaudio.data import AudioCrops, CropRule, ExampleKey, load_audio_dataset
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    crops = AudioCrops(load_audio_dataset(folder).dataset, round(CROP_SECONDS * RATE))
+    crops = AudioCrops(load_audio_dataset(folder).dataset, CropRule(round(CROP_SECONDS * RATE)))
     rng = np.random.default_rng(0)
-    keys = list(zip(rng.integers(len(crops), size=20_000).tolist(), range(20_000), strict=True))
+    keys = [ExampleKey(index, seed) for seed, index in enumerate(rng.integers(len(crops), size=20_000).tolist())]
     best = 0.0
     for _ in range(REPEATS):
         start = time.perf_counter()

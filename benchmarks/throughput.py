@@ -11,14 +11,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from hfaudio.data import AudioCrops, load_audio_dataset, write_synthetic_dataset
+from hfaudio.data import AudioCrops, CropRule, ExampleKey, load_audio_dataset, write_synthetic_dataset
 from hfaudio.model import (
     MODEL_SIZES,
     SpectrogramCNNConfig,
     SpectrogramCNNFeatureExtractor,
     SpectrogramCNNForAudioClassification,
 )
-from hfaudio.training import SpecAugmentCollator, WaveformAugmentation
+from hfaudio.training import FeatureChanges, MixedCrops, Mixing, SpecAugmentCollator, WaveformAugmentation
 
 BATCH = 32
 RATE = 16_000
@@ -39,10 +39,16 @@ def stages() -> dict[str, Callable[[], object]]:
     """Every stage, as a function over one batch."""
     with tempfile.TemporaryDirectory() as folder:
         audio = load_audio_dataset(write_synthetic_dataset(folder, clips_per_class=5), num_proc=1)
-    crops = AudioCrops(audio.dataset, 2 * RATE)
+    crops = AudioCrops(audio.dataset, CropRule(2 * RATE))
+    played = AudioCrops(audio.dataset, CropRule(2 * RATE, speed=1.25, margin=RATE // 2))
+    mixed = MixedCrops(played, Mixing(), len(audio.class_names), RATE)
     rng = np.random.default_rng(0)
     waveforms = [(0.1 * rng.standard_normal(2 * RATE)).astype(np.float32) for _ in range(BATCH)]
-    table: dict[str, Callable[[], object]] = {"reading crops": lambda: [crops[(seed, seed)] for seed in range(BATCH)]}
+    table: dict[str, Callable[[], object]] = {
+        "reading crops": lambda: [crops[ExampleKey(seed, seed)] for seed in range(BATCH)],
+        "reading crops, other speeds": lambda: [played[ExampleKey(seed, seed)] for seed in range(BATCH)],
+        "the same, mixed between classes": lambda: [mixed[ExampleKey(seed, seed)] for seed in range(BATCH)],
+    }
     for strength in ("light", "strong"):
         augmentation = WaveformAugmentation(strength, RATE)
         table[f"augmentation, {strength}"] = lambda augment=augmentation: [  # type: ignore[misc]
@@ -52,8 +58,11 @@ def stages() -> dict[str, Callable[[], object]]:
         extractor = SpectrogramCNNFeatureExtractor(features)
         table[f"features, {features}"] = lambda extract=extractor: extract(waveforms, RATE)  # type: ignore[misc]
     collator = SpecAugmentCollator(SpectrogramCNNFeatureExtractor())
+    changes = FeatureChanges(band_gain_db=6.0, style_mixing=0.5)
+    changing = SpecAugmentCollator(SpectrogramCNNFeatureExtractor(), changes)
     examples = [{"waveform": samples, "labels": 0, "seed": seed} for seed, samples in enumerate(waveforms)]
     table["features and SpecAugment"] = lambda: collator(examples)
+    table["features, SpecAugment, gains and styles"] = lambda: changing(examples)
     batch = collator(examples)
     for size in MODEL_SIZES:
         model = SpectrogramCNNForAudioClassification(SpectrogramCNNConfig.from_size(size, num_labels=10))

@@ -3,13 +3,11 @@
 Without flags it trains on the built-in synthetic sounds, to show the way in a few minutes.
 """
 
-import dataclasses
 import shlex
 import sys
 from pathlib import Path
 
 import transformers
-from transformers import TrainingArguments
 
 import hfaudio  # noqa: F401  makes the pipeline below know the model
 from hfaudio.command_line import CommandLineParser, exit_on
@@ -17,52 +15,58 @@ from hfaudio.data import AudioCrops, DataError
 from hfaudio.evaluation import describe_metrics
 from hfaudio.hub import CardFacts, write_model_card
 from hfaudio.training import (
-    AudioTrainingArguments,
+    RARELY_USED,
     CheckpointError,
     DataArguments,
-    FeatureArguments,
-    ModelArguments,
+    DivergedError,
+    RunArguments,
     TrainedClassifier,
     remove_checkpoints,
+    search_learning_rate,
     staged_folder,
     train_classifier,
 )
 
 BUILT_IN_DEFAULTS = {"num_train_epochs": 16.0, "crop_seconds": 2.0}  # a minute and a half on two cores
 
-OFTEN_USED_TRAINING_FLAGS = {
-    "bf16", "dataloader_num_workers", "fp16", "gradient_accumulation_steps", "label_smoothing_factor", "max_steps",
-    "seed",
-}  # fmt: skip
-
 
 def main(argv: list[str]) -> None:
     """Runs one training, from flags to the finished folder."""
-    inherited = {field.name for field in dataclasses.fields(TrainingArguments)} - set(
-        AudioTrainingArguments.__annotations__
-    )
     parser = CommandLineParser(
-        (DataArguments, FeatureArguments, ModelArguments, AudioTrainingArguments),
-        rarely_used=(inherited | {"remove_unused_columns"}) - OFTEN_USED_TRAINING_FLAGS,
+        RunArguments.parts(),
+        rarely_used=RARELY_USED,
         prog="train.py",
         description=__doc__,
         epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
     )
-    data, features, model, training = parser.parse(argv)
-    if not data.dataset:
+    run = RunArguments(*parser.parse(argv))
+    if not run.data.dataset:
         parser.set_defaults(**BUILT_IN_DEFAULTS)
-        data, features, model, training = parser.parse(argv)
-    with exit_on(DataError, CheckpointError, FileExistsError):
-        trained = train_classifier(data, features, model, training)
-    if training.process_index > 0:
+        run = RunArguments(*parser.parse(argv))
+    with exit_on(DataError, CheckpointError, DivergedError, FileExistsError):
+        if run.training.find_lr:
+            find_learning_rate(run)
+            return
+        trained = train_classifier(run)
+    if run.training.process_index > 0:
         return
-    output_dir = Path(training.output_dir)
+    output_dir = Path(run.training.output_dir)
     with staged_folder(output_dir) as folder:
         trained.save(folder)
-        facts = card_facts(data, trained, output_dir, argv)
+        facts = card_facts(run.data, trained, output_dir, argv)
         write_model_card(folder, trained.model, trained.feature_extractor, trained.metrics, facts)
     remove_checkpoints(output_dir)
     report(trained, output_dir)
+
+
+def find_learning_rate(run: RunArguments) -> None:
+    """Searches for a learning rate, draws the search, and prints what it suggests."""
+    search = search_learning_rate(run)
+    if run.training.process_index > 0:
+        return
+    with staged_folder(run.training.output_dir) as folder:
+        search.plot().savefig(folder / "find_lr.png", dpi=120)
+    print(f"suggestion: --learning_rate {search.suggestion:.2g} ({run.training.output_dir}/find_lr.png)")
 
 
 def card_facts(data: DataArguments, trained: TrainedClassifier, output_dir: Path, argv: list[str]) -> CardFacts:
@@ -103,7 +107,7 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
     print(f"model: {output_dir} ({metrics['parameters']:,} parameters)")
     classify = transformers.pipeline("audio-classification", model=str(output_dir), device="cpu")
     held_out = trained.split["test"]
-    waveform = AudioCrops(held_out, crop_samples=0)[0]["waveform"]
+    waveform = AudioCrops(held_out)[0]["waveform"]
     best = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)[0]
     first = trained.predictions[0]
     label = first["label"] or "nothing"

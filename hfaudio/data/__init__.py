@@ -1,6 +1,6 @@
 """From any source to a cached data set of waveforms, its split, and crops of it."""
 
-from hfaudio.data.crops import AudioCrops, Crops
+from hfaudio.data.crops import AudioCrops, CropRule, Crops, ExampleKey
 from hfaudio.data.decoding import DECODERS
 from hfaudio.data.errors import DataError
 from hfaudio.data.examples import Example, make_example, typical_recordings
@@ -33,11 +33,13 @@ __all__ = [
     "TRIM_MODES",
     "AudioCrops",
     "Columns",
+    "CropRule",
     "Crops",
     "DataError",
     "DatasetReport",
     "DecodingSettings",
     "Example",
+    "ExampleKey",
     "LeftOut",
     "LeftOutLog",
     "Listing",

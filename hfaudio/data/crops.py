@@ -1,63 +1,142 @@
 """Reading crops of prepared waveforms: drawn anew for training, whole for evaluation."""
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import datasets
 import numpy as np
 import torch
 
-__all__ = ["AudioCrops", "Crops", "as_targets", "draw_crop", "label_targets"]
+__all__ = ["AudioCrops", "CropRule", "Crops", "ExampleKey", "as_targets", "label_targets"]
 
 Augmentation = Callable[[np.ndarray, int], np.ndarray]
 
+FULLY_GROWN = 0.75  # of the training; the rest of it sees whole crops
 
-def draw_crop(samples: np.ndarray, crop_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Cuts `crop_samples` out of `(samples,)` at a random place; a shorter waveform comes back whole."""
-    spare = len(samples) - crop_samples
-    if spare <= 0:
-        return samples
-    start = int(rng.integers(spare + 1))
-    return samples[start : start + crop_samples]
+
+class ExampleKey(NamedTuple):
+    """What a training example follows from.
+
+    Attributes:
+        recording: Its index.
+        seed: Of all that is random about the example.
+        progress: The share of the training that lies behind it, from 0 to 1.
+    """
+
+    recording: int
+    seed: int
+    progress: float = 1.0
+
+
+@dataclass(frozen=True)
+class CropRule:
+    """How training crops are cut out of waveforms.
+
+    Attributes:
+        samples: Their length.
+        speed: They are played up to so many times as fast, or as slowly, which changes pitch and tempo together;
+            1 leaves them as they are.
+        margin: Samples of silence before and behind a recording into which a crop may reach.
+        first_samples: Their length when the training begins, from which they grow for three quarters of it; None for
+            one length throughout.
+
+    Raises:
+        ValueError: A value lies outside its bounds.
+    """
+
+    samples: int
+    speed: float = 1.0
+    margin: int = 0
+    first_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.speed <= 2.0:
+            raise ValueError(f"speed must be from 1 to 2, found {self.speed!r}.")
+        if self.margin < 0:
+            raise ValueError(f"margin must be at least 0 samples, found {self.margin!r}.")
+        if self.first_samples is not None and not 0 < self.first_samples <= self.samples:
+            raise ValueError(f"first_samples must be from 1 to {self.samples} samples, found {self.first_samples!r}.")
+
+    def length(self, progress: float) -> int:
+        """The samples of a crop after some share of the training."""
+        if self.first_samples is None:
+            return self.samples
+        return round(grown(self.first_samples, self.samples, progress))
+
+    def draw(self, waveform: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> np.ndarray:
+        """Cuts a crop out of `(samples,)` at a random place; a shorter waveform comes back whole, at its speed."""
+        length = self.length(progress)
+        factor = self.speed ** float(rng.uniform(-1.0, 1.0)) if self.speed > 1.0 else 1.0
+        needed = length if factor == 1.0 else math.ceil(length * factor) + 1
+        spare = len(waveform) + 2 * self.margin - needed
+        if spare > 0:
+            start = int(rng.integers(spare + 1)) - self.margin
+            crop = waveform[max(start, 0) : max(start + needed, 0)]
+            if len(crop) < needed and self.margin > 0:
+                before = min(max(-start, 0), needed)
+                crop = np.pad(crop, (before, needed - before - len(crop)))
+        else:
+            crop = waveform
+        return crop if factor == 1.0 else _change_speed(crop, factor)[:length]
+
+
+def grown(first: float, last: float, progress: float) -> float:
+    """What grows evenly from `first` to `last` during three quarters of the training, at some share of it."""
+    return first + (last - first) * min(1.0, progress / FULLY_GROWN)
+
+
+def _change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
+    """Reads `(samples,)` at steps of `factor`, between two samples on the line that joins them."""
+    places = np.arange(0.0, len(samples) - 1, factor)
+    before = places.astype(np.int64)
+    share = (places - before).astype(np.float32)
+    changed: np.ndarray = samples[before] * (1.0 - share) + samples[before + 1] * share
+    return changed if len(changed) else samples
 
 
 class Crops(torch.utils.data.Dataset[dict[str, Any]]):
     """Examples as a `DataLoader` wants them, drawn from waveforms that a subclass knows how to read.
 
-    An integer index gives the whole waveform, for evaluation: the feature extractor cuts out its middle. A pair
-    `(index, seed)`, as `SeededSampler` draws it, gives a training example: a random crop, augmented, and the seed
-    itself, so that whatever follows can draw from it too. Nothing else is random: the same pair is the same example
-    in any process.
+    An integer index gives the whole waveform, for evaluation: the feature extractor cuts out its middle. An
+    `ExampleKey`, as `SeededSampler` draws it, gives a training example: a random crop, augmented, with its seed and
+    progress, so that whatever follows can draw from them too. Nothing else is random: the same key is the same
+    example in any process.
 
     Args:
         targets: `(recordings,)` class indices, or `(recordings, num_labels)` of 0 and 1 in multi-label data.
-        crop_samples: Length of a training crop, in samples.
+        crop: How training crops are cut; None where there are none.
         augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
     """
 
-    def __init__(self, targets: np.ndarray, crop_samples: int, augmentation: Augmentation | None = None) -> None:
-        self.crop_samples = crop_samples
+    def __init__(
+        self, targets: np.ndarray, crop: CropRule | None = None, augmentation: Augmentation | None = None
+    ) -> None:
+        self.targets = targets
+        self.crop = crop
         self.augmentation = augmentation
-        self._targets = targets
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self.targets)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        """Returns `waveform` (float32, `(samples,)`), `labels` and, for a training example, `seed`."""
+    def __getitem__(self, key: int | ExampleKey) -> dict[str, Any]:
+        """Returns `waveform` (float32, `(samples,)`), `labels` and, for a training example, `seed` and `progress`."""
         if not isinstance(key, tuple):
-            return {"waveform": self._waveform(key), "labels": self._targets[key]}
-        index, seed = key
-        samples = self._crop(index, np.random.default_rng(seed))
+            return {"waveform": self._waveform(key), "labels": self.targets[key]}
+        index, seed, progress = ExampleKey(*key)
+        if self.crop is None:
+            raise TypeError("Training examples need a CropRule, found none.")
+        samples = self._crop(index, self.crop, np.random.default_rng(seed), progress)
         if self.augmentation is not None:
             samples = self.augmentation(samples, seed)
-        return {"waveform": samples, "labels": self._targets[index], "seed": seed}
+        return {"waveform": samples, "labels": self.targets[index], "seed": seed, "progress": progress}
 
     def _waveform(self, index: int) -> np.ndarray:
         raise NotImplementedError  # by AudioCrops and StreamedCrops
 
-    def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        return draw_crop(self._waveform(index), self.crop_samples, rng)
+    def _crop(self, index: int, crop: CropRule, rng: np.random.Generator, progress: float) -> np.ndarray:
+        return crop.draw(self._waveform(index), rng, progress)
 
 
 class AudioCrops(Crops):
@@ -65,12 +144,14 @@ class AudioCrops(Crops):
 
     Args:
         dataset: Of a `PreparedAudio`.
-        crop_samples: Length of a training crop, in samples.
+        crop: How training crops are cut; None where there are none.
         augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
     """
 
-    def __init__(self, dataset: datasets.Dataset, crop_samples: int, augmentation: Augmentation | None = None) -> None:
-        super().__init__(label_targets(dataset), crop_samples, augmentation)
+    def __init__(
+        self, dataset: datasets.Dataset, crop: CropRule | None = None, augmentation: Augmentation | None = None
+    ) -> None:
+        super().__init__(label_targets(dataset), crop, augmentation)
         # Not select_columns: of the tables that stand side by side, one without columns cannot be pickled.
         self._waveforms = dataset.with_format("arrow", columns=["waveform"])
 

@@ -7,7 +7,7 @@ import datasets
 import numpy as np
 import soundfile
 
-from hfaudio.data.crops import Augmentation, Crops, draw_crop, label_targets
+from hfaudio.data.crops import Augmentation, CropRule, Crops, ExampleKey, label_targets
 from hfaudio.data.decoding import UnreadableAudioError, read_audio
 from hfaudio.data.errors import DataError
 from hfaudio.data.left_out_log import LeftOutLog
@@ -33,7 +33,7 @@ class StreamedCrops(Crops):
         recordings: What to read.
         rows: One row for each, with `label`.
         settings: How to decode.
-        crop_samples: Length of a training crop, in samples.
+        crop: How training crops are cut; None where there are none.
         augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
         left_out: Where to note what is left out; None warns of it alone.
     """
@@ -43,22 +43,22 @@ class StreamedCrops(Crops):
         recordings: Sequence[Recording],
         rows: datasets.Dataset,
         settings: DecodingSettings,
-        crop_samples: int,
+        crop: CropRule | None = None,
         augmentation: Augmentation | None = None,
         left_out: LeftOutLog | None = None,
     ) -> None:
-        super().__init__(label_targets(rows), crop_samples, augmentation)
+        super().__init__(label_targets(rows), crop, augmentation)
         self.settings = settings
         self._recordings = recordings
         self._left_out = left_out or LeftOutLog()
 
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, object]:
-        """Returns `waveform` (float32, `(samples,)`), `labels` and, for a training example, `seed`."""
-        index, seed = key if isinstance(key, tuple) else (key, 0)
+    def __getitem__(self, key: int | ExampleKey) -> dict[str, object]:
+        """Returns `waveform` (float32, `(samples,)`), `labels` and, for a training example, `seed` and `progress`."""
+        index, seed, progress = ExampleKey(*key) if isinstance(key, tuple) else ExampleKey(key, 0)
         others = np.random.default_rng([seed, index])
         for _ in range(MOST_DRAWS):
             try:
-                return super().__getitem__((index, seed) if isinstance(key, tuple) else index)
+                return super().__getitem__(ExampleKey(index, seed, progress) if isinstance(key, tuple) else index)
             except UnreadableAudioError as error:
                 self._left_out.add(self._recordings[index].file_name, str(error))
                 index = int(others.integers(len(self)))
@@ -71,17 +71,18 @@ class StreamedCrops(Crops):
         recording = self._recordings[index]
         return self._read(recording, recording.start, recording.end)
 
-    def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
+    def _crop(self, index: int, crop: CropRule, rng: np.random.Generator, progress: float) -> np.ndarray:
         recording = self._recordings[index]
-        seconds = self.crop_samples / self.settings.sampling_rate
+        seconds = crop.length(progress) / self.settings.sampling_rate
         start = recording.start or 0.0
         duration = _duration(recording) - start
         if duration > LONG * seconds:
-            start += float(rng.uniform(0.0, duration - SPAN * seconds))
-            samples = self._read(recording, start, start + SPAN * seconds)
+            span = SPAN * crop.speed * seconds
+            start += float(rng.uniform(0.0, duration - span))
+            samples = self._read(recording, start, start + span)
         else:
             samples = self._waveform(index)
-        return draw_crop(samples, self.crop_samples, rng)
+        return crop.draw(samples, rng, progress)
 
     def _read(self, recording: Recording, start: float | None, end: float | None) -> np.ndarray:
         native = read_audio(recording.encoded(), self.settings.decoder, start, end)

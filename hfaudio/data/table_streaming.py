@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from datasets.distributed import split_dataset_by_node
 
-from hfaudio.data.crops import Augmentation, as_targets, draw_crop
+from hfaudio.data.crops import Augmentation, CropRule, as_targets
 from hfaudio.data.decoding import UnreadableAudioError, decode_audio
 from hfaudio.data.errors import DataError
 from hfaudio.data.left_out_log import LeftOutLog
@@ -100,7 +100,7 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
     Args:
         rows: With `audio` (encoded) and `label`.
         settings: How to decode.
-        crop_samples: Length of a training crop, in samples.
+        crop: How training crops are cut; None where there are none.
         augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
         seed: Of everything that is random.
         process: The index of this process.
@@ -112,7 +112,7 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
         self,
         rows: datasets.IterableDataset,
         settings: DecodingSettings,
-        crop_samples: int,
+        crop: CropRule | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
         process: int = 0,
@@ -120,7 +120,7 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
         left_out: LeftOutLog | None = None,
     ) -> None:
         self.settings = settings
-        self.crop_samples = crop_samples
+        self.crop = crop
         self.augmentation = augmentation
         self.seed = seed
         self.process = process
@@ -129,11 +129,15 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
         self._left_out = left_out or LeftOutLog()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yields `waveform` (float32, `(samples,)`), `labels` and `seed`, as `AudioCrops` has them.
+        """Yields `waveform` (float32, `(samples,)`), `labels`, `seed` and `progress`, as `AudioCrops` has them.
+
+        How long the training is, a stream does not know: `progress` is always 1.
 
         Raises:
             DataError: No row can be learned from.
         """
+        if self.crop is None:
+            raise TypeError("Training examples need a CropRule, found none.")
         worker = torch.utils.data.get_worker_info()
         for epoch in count():
             self._rows.set_epoch(epoch)
@@ -146,10 +150,11 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
                     continue
                 read += 1
                 seed = int(rng.integers(2**32))
-                crop = draw_crop(waveform, self.crop_samples, np.random.default_rng(seed))
+                crop = self.crop.draw(waveform, np.random.default_rng(seed))
                 if self.augmentation is not None:
                     crop = self.augmentation(crop, seed)
-                yield {"waveform": crop, "labels": as_targets([row["label"]], self._label)[0], "seed": seed}
+                target = as_targets([row["label"]], self._label)[0]
+                yield {"waveform": crop, "labels": target, "seed": seed, "progress": 1.0}
             if passed == 0:
                 return  # there are fewer files than workers
             if read == 0:

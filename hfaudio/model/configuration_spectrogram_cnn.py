@@ -18,9 +18,12 @@ MODEL_SIZES: dict[str, dict[str, list[int]]] = {
 
 PROBLEM_TYPES: tuple[ProblemType, ...] = get_args(ProblemType)
 
+TIMM_PREFIX = "timm/"
+MAX_WINDOW_FRAMES = 1_000_000
+
 
 class SpectrogramCNNConfig(PretrainedConfig):
-    """The sizes of a residual CNN that classifies spectrograms.
+    """The sizes of a CNN that classifies spectrograms, and how it hears recordings that are longer than a window.
 
     Args:
         num_channels: Channels of the input features: 1 for log-mel or MFCC, 3 for MFCC with deltas.
@@ -28,6 +31,11 @@ class SpectrogramCNNConfig(PretrainedConfig):
         depths: Number of residual blocks in each stage; as many entries as `hidden_sizes`.
         dropout: Probability of dropping a pooled feature before the classifier, in [0, 1).
         problem_type: `single_label_classification` or `multi_label_classification`.
+        backbone: `timm/` and the name of a convolutional network of the package timm, which is then the trunk in place
+            of the stages that `hidden_sizes` and `depths` describe; None for those.
+        eval_window_frames: Outside training, a longer recording is scored in windows of this many frames, and the
+            probabilities are averaged; None scores it as a whole.
+        eval_window_hop_frames: Step from window to window, in frames, at most `eval_window_frames`.
         **kwargs: Whatever else `PretrainedConfig` knows (`id2label`, `num_labels`, ...); unknown keys are kept.
 
     Raises:
@@ -48,6 +56,9 @@ class SpectrogramCNNConfig(PretrainedConfig):
         depths: Sequence[int] = (1, 1, 1, 1),
         dropout: float = 0.2,
         problem_type: ProblemType = PROBLEM_TYPES[0],
+        backbone: str | None = None,
+        eval_window_frames: int | None = None,
+        eval_window_hop_frames: int | None = None,
         **kwargs: Any,
     ) -> None:
         check_integer("num_channels", num_channels, 1, 64)
@@ -66,10 +77,26 @@ class SpectrogramCNNConfig(PretrainedConfig):
             raise ValueError(f"dropout must be at least 0 and below 1, found {dropout!r}.")
         if problem_type not in PROBLEM_TYPES:
             raise ValueError(f"problem_type must be one of {', '.join(PROBLEM_TYPES)}, found {problem_type!r}.")
+        if backbone is not None and not _is_timm_name(backbone):
+            raise ValueError(f"backbone must be None or {TIMM_PREFIX} and a name of timm's, found {backbone!r}.")
+        if (eval_window_frames is None) != (eval_window_hop_frames is None):
+            raise ValueError(
+                "eval_window_frames and eval_window_hop_frames must be given together, "
+                f"found {eval_window_frames!r} and {eval_window_hop_frames!r}."
+            )
+        if eval_window_frames is not None:
+            check_integer("eval_window_frames", eval_window_frames, 1, MAX_WINDOW_FRAMES, "frames")
+            # A longer step would leave frames between the windows unheard.
+            check_integer(
+                "eval_window_hop_frames", eval_window_hop_frames, 1, eval_window_frames, "frames (eval_window_frames)"
+            )
         self.num_channels = num_channels
         self.hidden_sizes = list(hidden_sizes)
         self.depths = list(depths)
         self.dropout = dropout
+        self.backbone = backbone
+        self.eval_window_frames = eval_window_frames
+        self.eval_window_hop_frames = eval_window_hop_frames
         super().__init__(problem_type=problem_type, **kwargs)
 
     @property
@@ -91,6 +118,14 @@ class SpectrogramCNNConfig(PretrainedConfig):
         if size not in MODEL_SIZES:
             raise ValueError(f"size must be one of {', '.join(MODEL_SIZES)}, found {size!r}.")
         return cls(**{**MODEL_SIZES[size], **kwargs})
+
+
+def _is_timm_name(backbone: Any) -> bool:
+    """Whether it has a name of timm's own; `timm/hf-hub:...` or a folder would fetch or read something else."""
+    if not isinstance(backbone, str) or not backbone.startswith(TIMM_PREFIX):
+        return False
+    name = backbone.removeprefix(TIMM_PREFIX)
+    return name.replace(".", "_").isidentifier()
 
 
 def check_integer(name: str, value: Any, low: int, high: int, unit: str = "") -> None:

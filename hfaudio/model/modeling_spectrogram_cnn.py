@@ -1,4 +1,4 @@
-"""A residual CNN over spectrograms, with pooling over the frames that hold sound."""
+"""A CNN over spectrograms, with pooling over the frames that hold sound."""
 
 import torch
 from torch import Tensor, nn
@@ -6,6 +6,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention, SequenceClassifierOutput
 
 from .configuration_spectrogram_cnn import SpectrogramCNNConfig
+from .timm_trunk_spectrogram_cnn import TimmTrunk
+from .windows_spectrogram_cnn import average_windows, cut_windows
 
 __all__ = ["SpectrogramCNNForAudioClassification", "SpectrogramCNNModel", "SpectrogramCNNPreTrainedModel"]
 
@@ -63,7 +65,8 @@ class SpectrogramCNNPreTrainedModel(PreTrainedModel):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.01)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:  # as some of timm's
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
@@ -73,14 +76,29 @@ class SpectrogramCNNPreTrainedModel(PreTrainedModel):
 
 
 class SpectrogramCNNModel(SpectrogramCNNPreTrainedModel):
-    """The trunk: a strided stem, stages of residual blocks, and masked pooling.
+    """The trunk, a strided stem and stages of residual blocks or a network of timm's, and masked pooling.
 
     Args:
         config: The sizes.
+
+    Attributes:
+        num_features: Width of the pooled vector.
+
+    Raises:
+        ValueError: `config.backbone` cannot be built; see `TimmTrunk`.
     """
 
     def __init__(self, config: SpectrogramCNNConfig) -> None:
         super().__init__(config)
+        if config.backbone is None:
+            self._build_stages(config)
+            self.num_features = config.hidden_sizes[-1]
+        else:
+            self.timm_trunk = TimmTrunk(config.backbone, config.num_channels)
+            self.num_features = self.timm_trunk.num_features
+        self.post_init()
+
+    def _build_stages(self, config: SpectrogramCNNConfig) -> None:
         width = config.hidden_sizes[0]
         self.stem = nn.Conv2d(config.num_channels, width, 3, stride=2, padding=1, bias=False)
         self.stem_norm = nn.BatchNorm2d(width)
@@ -89,7 +107,6 @@ class SpectrogramCNNModel(SpectrogramCNNPreTrainedModel):
             for block in range(depth):
                 self.blocks.append(ResidualBlock(width, out_width, stride=2 if stage > 0 and block == 0 else 1))
                 width = out_width
-        self.post_init()
 
     def forward(
         self, input_features: Tensor, attention_mask: Tensor | None = None, return_dict: bool | None = None
@@ -102,8 +119,8 @@ class SpectrogramCNNModel(SpectrogramCNNPreTrainedModel):
             return_dict: False returns a tuple.
 
         Returns:
-            `last_hidden_state (batch, hidden_sizes[-1], bands', frames')` and `pooler_output
-            (batch, hidden_sizes[-1])`: the mean over bands, then the sum of mean and maximum over the valid frames.
+            `last_hidden_state (batch, num_features, bands', frames')` and `pooler_output
+            (batch, num_features)`: the mean over bands, then the sum of mean and maximum over the valid frames.
 
         Raises:
             ValueError: The features have the wrong number of dimensions or channels, or the mask another shape.
@@ -112,20 +129,32 @@ class SpectrogramCNNModel(SpectrogramCNNPreTrainedModel):
         mask = None
         if attention_mask is not None:
             mask = attention_mask[:, None, None, :].to(input_features.dtype)
-        hidden_states = self.stem(_hide(input_features, mask).contiguous(memory_format=torch.channels_last))
-        mask = _halve(mask)
-        hidden_states = _hide(self.stem_norm(hidden_states).relu(), mask)
-        for block in self.blocks:
-            mask = _halve(mask) if block.stride == 2 else mask
-            hidden_states = block(hidden_states, mask)
+        hidden_states = _hide(input_features, mask).contiguous(memory_format=torch.channels_last)
+        if self.config.backbone is None:
+            hidden_states, mask = self._run_stages(hidden_states, mask)
+        else:
+            hidden_states, mask = self.timm_trunk(hidden_states, mask)
+            hidden_states = _hide(hidden_states, mask)
         pooled = pool_frames(hidden_states, mask)
         if return_dict is False:
             return hidden_states, pooled
         return BaseModelOutputWithPoolingAndNoAttention(last_hidden_state=hidden_states, pooler_output=pooled)
 
+    def _run_stages(self, hidden_states: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        hidden_states = self.stem(hidden_states)
+        mask = _halve(mask)
+        hidden_states = _hide(self.stem_norm(hidden_states).relu(), mask)
+        for block in self.blocks:
+            mask = _halve(mask) if block.stride == 2 else mask
+            hidden_states = block(hidden_states, mask)
+        return hidden_states, mask
+
 
 class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
     """The trunk with a linear classifier on top.
+
+    Outside training, recordings of more than `config.eval_window_frames` frames are scored in windows, whose
+    probabilities are averaged, so that a model trained on crops is judged on what it has learned to hear.
 
     Args:
         config: The sizes, and through `id2label` the number of classes.
@@ -140,7 +169,7 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
         super().__init__(config)
         self.spectrogram_cnn = SpectrogramCNNModel(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(config.hidden_sizes[-1], len(config.class_names))
+        self.classifier = nn.Linear(self.spectrogram_cnn.num_features, len(config.class_names))
         self.post_init()
 
     def forward(
@@ -161,10 +190,10 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
             return_dict: False returns a tuple.
 
         Returns:
-            `loss` (if labels were given) and `logits (batch, num_labels)`.
+            `loss` (if labels were given) and `logits (batch, num_labels)`. Of a recording in several windows the
+            logits are the logarithm of the mean probabilities, for several labels the logit of the mean probability.
         """
-        outputs = self.spectrogram_cnn(input_features, attention_mask, return_dict=True)
-        logits = self.classifier(self.dropout(outputs.pooler_output))
+        logits = self._score(input_features, attention_mask)
         loss = None
         if labels is not None and self.config.problem_type == "multi_label_classification":
             loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels.float())
@@ -174,6 +203,21 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
             return (logits,) if loss is None else (loss, logits)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
+    def _score(self, input_features: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """The logits `(batch, num_labels)`, of windows where the configuration asks for them."""
+        window, hop = self.config.eval_window_frames, self.config.eval_window_hop_frames
+        counted = None
+        # What is exported always cuts: a comparison would fix on which side of a window's length the inputs lie.
+        if window is not None and hop is not None and not self.training:
+            _check_inputs(input_features, attention_mask, self.config.num_channels)
+            if torch.compiler.is_exporting() or input_features.shape[3] > window:
+                input_features, attention_mask, counted = cut_windows(input_features, attention_mask, window, hop)
+        outputs = self.spectrogram_cnn(input_features, attention_mask, return_dict=True)
+        logits = self.classifier(self.dropout(outputs.pooler_output))
+        if counted is None:
+            return logits
+        return average_windows(logits, counted, self.config.problem_type == "multi_label_classification")
+
 
 def pool_frames(hidden_states: Tensor, frame_mask: Tensor | None) -> Tensor:
     """Pools `(batch, channels, bands, frames)` into `(batch, channels)`.
@@ -182,14 +226,17 @@ def pool_frames(hidden_states: Tensor, frame_mask: Tensor | None) -> Tensor:
     arXiv:1912.10211, section II): the mean carries steady sounds, the maximum short ones.
 
     Args:
-        hidden_states: Feature maps, non-negative and zero on hidden frames.
+        hidden_states: Feature maps, zero on hidden frames.
         frame_mask: `(batch, 1, 1, frames)` or None.
     """
     bands_averaged = hidden_states.mean(dim=2)
     if frame_mask is None:
         return bands_averaged.mean(dim=2) + bands_averaged.amax(dim=2)
     valid_frames = frame_mask.sum(dim=(2, 3)).clamp(min=1.0)
-    return bands_averaged.sum(dim=2) / valid_frames + bands_averaged.amax(dim=2)
+    # The maps of timm's trunks can be negative, and then the zeros of hidden frames would be the largest.
+    valid = frame_mask[:, 0] > 0
+    loudest = bands_averaged.where(valid | ~valid.any(dim=2, keepdim=True), -torch.inf).amax(dim=2)
+    return bands_averaged.sum(dim=2) / valid_frames + loudest
 
 
 def _hide(hidden_states: Tensor, frame_mask: Tensor | None) -> Tensor:

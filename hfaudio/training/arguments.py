@@ -3,7 +3,8 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -12,13 +13,12 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from hfaudio.data import available_cores
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor
-from hfaudio.training.augmentation import WAVEFORM_AUGMENTATIONS
+from hfaudio.model.timm_trunk_spectrogram_cnn import check_backbone
 from hfaudio.training.checkpoints import CheckpointError
 
 __all__ = ["AudioTrainingArguments", "FeatureArguments", "ModelArguments"]
 
 LOSSES = ("focal", "cross_entropy")
-CLASS_WEIGHTS = ("none", "balanced")
 LAST_CHECKPOINT = "last"
 
 ABOVE_ZERO = (
@@ -30,10 +30,8 @@ ABOVE_ZERO = (
 )
 AT_LEAST_ZERO = (
     "focal_gamma",
-    "freq_mask",
-    "time_mask",
-    "num_freq_masks",
-    "num_time_masks",
+    "freeze_backbone_epochs",
+    "early_stopping_patience",
     "seed",
     "dataloader_num_workers",
     "weight_decay",
@@ -47,6 +45,19 @@ FIXED: dict[str, tuple[bool, str]] = {
     "gradient_checkpointing": (False, "the model is too small to gain by it"),
 }
 """Flags of `TrainingArguments` that cannot be changed here, and why."""
+
+
+CROP_FLAGS = ("crop_seconds", "max_seconds", "pad_mode")
+
+
+def _refuse_changes(arguments: Any, names: Sequence[str]) -> None:
+    """Refuses flags that a checkpoint has settled."""
+    for one in fields(arguments):
+        if one.name in names and getattr(arguments, one.name) != one.default:
+            raise ValueError(
+                f"--{one.name} is settled by --model_name_or_path, found {getattr(arguments, one.name)!r}; "
+                "leave it out."
+            )
 
 
 @dataclass
@@ -68,7 +79,7 @@ class FeatureArguments:
     hop_length: int | None = field(default=None, metadata={"help": "Step between frames, in samples [preset]."})
     n_mels: int | None = field(default=None, metadata={"help": "Mel bands [preset]."})
     n_mfcc: int | None = field(default=None, metadata={"help": "Cepstral coefficients [40]."})
-    crop_seconds: float = field(default=3.0, metadata={"help": "Length of the training crops, in seconds."})
+    crop_seconds: float = field(default=2.0, metadata={"help": "Length of the training crops, in seconds."})
     max_seconds: float = field(
         default=30.0, metadata={"help": "Longer recordings are evaluated on their middle part of this length."}
     )
@@ -96,6 +107,20 @@ class FeatureArguments:
         }
         return SpectrogramCNNFeatureExtractor.from_preset(self.feature_preset, **settings)
 
+    def apply_crop(self, extractor: SpectrogramCNNFeatureExtractor) -> None:
+        """Lets the flags that change no feature win over those of a checkpoint.
+
+        Args:
+            extractor: Of the checkpoint; is changed.
+
+        Raises:
+            ValueError: A flag was given that would change the features.
+        """
+        _refuse_changes(self, [one.name for one in fields(self) if one.name not in CROP_FLAGS])
+        for one in fields(self):
+            if one.name in CROP_FLAGS and getattr(self, one.name) != one.default:
+                setattr(extractor, one.name, getattr(self, one.name))
+
 
 @dataclass
 class ModelArguments:
@@ -109,8 +134,45 @@ class ModelArguments:
     hidden_sizes: list[int] | None = field(default=None, metadata={"help": "Width of each stage [model_size]."})
     depths: list[int] | None = field(default=None, metadata={"help": "Residual blocks of each stage [model_size]."})
     dropout: float = field(default=0.2, metadata={"help": "Probability of dropping a pooled feature."})
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={
+            "help": "Train this model further, with its features: a folder, or owner/name[@revision] on the Hub. "
+            "Where the classes differ, the classifier is new."
+        },
+    )
+    backbone: str | None = field(
+        default=None, metadata={"help": "A trunk of timm's in place of ours, such as timm/tf_efficientnet_lite0."}
+    )
+    backbone_weights: str | None = field(
+        default=None,
+        metadata={
+            "help": "Weights for --backbone: pretrained (downloads them), a file, or an installed package with one."
+        },
+    )
+    eval_window_seconds: float | None = field(
+        default=None,
+        metadata={
+            "help": "Score longer recordings in windows of this length and average the probabilities [as a whole]."
+        },
+    )
+    eval_window_hop_seconds: float | None = field(
+        default=None, metadata={"help": "Step from window to window [half a window]."}
+    )
 
     def __post_init__(self) -> None:
+        if self.backbone_weights is not None and self.backbone is None:
+            raise ValueError(f"--backbone_weights {self.backbone_weights} needs a --backbone, found none.")
+        if self.eval_window_hop_seconds is not None and self.eval_window_seconds is None:
+            raise ValueError("--eval_window_hop_seconds needs --eval_window_seconds, found none.")
+        for name in ("eval_window_seconds", "eval_window_hop_seconds"):
+            seconds = getattr(self, name)
+            if seconds is not None and not 0.0 < seconds < math.inf:
+                raise ValueError(f"--{name} must be above 0 seconds, found {seconds}.")
+        if self.model_name_or_path is not None:
+            _refuse_changes(self, ("model_size", "hidden_sizes", "depths", "dropout", "backbone"))
+        if self.backbone is not None:
+            check_backbone(self.backbone, num_channels=1)
         self.build_config(num_channels=1, class_names=("no", "yes"))
 
     def build_config(
@@ -131,11 +193,34 @@ class ModelArguments:
             self.model_size,
             num_channels=num_channels,
             dropout=self.dropout,
+            backbone=self.backbone,
             problem_type=("multi" if multi_label else "single") + "_label_classification",
             id2label=dict(enumerate(class_names)),
             label2id={name: index for index, name in enumerate(class_names)},
             **{name: size for name, size in sizes.items() if size is not None},
         )
+
+    def apply_windows(self, config: SpectrogramCNNConfig, extractor: SpectrogramCNNFeatureExtractor) -> None:
+        """Writes into a configuration in which windows recordings are scored, if the flags say so.
+
+        Args:
+            config: Is changed.
+            extractor: What makes the frames.
+
+        Raises:
+            ValueError: The step is longer than a window.
+        """
+        if self.eval_window_seconds is None:
+            return
+        hop_seconds = self.eval_window_hop_seconds or self.eval_window_seconds / 2
+        if hop_seconds > self.eval_window_seconds:
+            raise ValueError(
+                f"--eval_window_hop_seconds must be at most {self.eval_window_seconds} (--eval_window_seconds), found "
+                f"{hop_seconds}."
+            )
+        frames_per_second = extractor.sampling_rate / extractor.hop_length
+        config.eval_window_frames = 1 + round(self.eval_window_seconds * frames_per_second)
+        config.eval_window_hop_frames = max(1, round(hop_seconds * frames_per_second))
 
 
 @dataclass
@@ -144,25 +229,48 @@ class AudioTrainingArguments(TrainingArguments):
 
     _argument_group_name = "training"
 
-    loss: str = field(default="focal", metadata={"help": "The loss.", "choices": list(LOSSES)})
+    loss: str = field(default="cross_entropy", metadata={"help": "The loss.", "choices": list(LOSSES)})
     focal_gamma: float = field(default=1.0, metadata={"help": "How much --loss focal holds back easy examples."})
     class_weights: str = field(
-        default="none", metadata={"help": "Weight of each class in the loss.", "choices": list(CLASS_WEIGHTS)}
+        default="none",
+        metadata={
+            "help": "Weight of each class in the loss: none, balanced, or a YAML file of 'class: weight' lines."
+        },
     )
-    freq_mask: int = field(default=8, metadata={"help": "Widest SpecAugment mask over bands; 0 for none."})
-    time_mask: int = field(default=16, metadata={"help": "Widest SpecAugment mask over frames; 0 for none."})
-    num_freq_masks: int = field(default=1, metadata={"help": "Masks over bands for each example."})
-    num_time_masks: int = field(default=1, metadata={"help": "Masks over frames for each example."})
-    waveform_augmentation: str = field(
-        default="light", metadata={"help": "Changes to the waveform.", "choices": list(WAVEFORM_AUGMENTATIONS)}
+    ema_decay: float = field(
+        default=0.995,
+        metadata={"help": "How much of the averaged weights, which are evaluated and saved, a step keeps; 0: none."},
+    )
+    one_cycle: bool = field(
+        default=False, metadata={"help": "Let the learning rate rise and fall once, and the momentum the other way."}
+    )
+    layerwise_lr_decay: float = field(
+        default=1.0, metadata={"help": "Learning rate of a layer as a share of that of the layer above it."}
+    )
+    freeze_backbone_epochs: float = field(
+        default=0.0, metadata={"help": "Epochs in which the classifier alone learns."}
+    )
+    unfreeze_gradually: bool = field(
+        default=False,
+        metadata={"help": "Let the layers join one after another in as many epochs again, the last first."},
+    )
+    batch_growth: int = field(
+        default=1, metadata={"help": "Factor by which the batch grows, in place of a falling learning rate."}
+    )
+    batch_growth_times: int = field(default=2, metadata={"help": "How often it grows, evenly spread."})
+    early_stopping_patience: int = field(
+        default=0, metadata={"help": "Stop when the held-out loss has not fallen for so many evaluations; 0: never."}
+    )
+    find_lr: bool = field(
+        default=False, metadata={"help": "Search for a learning rate, draw find_lr.png, print it, and train nothing."}
     )
 
     cpu_threads: int | None = field(
         default=None, metadata={"help": "Threads of each process on the CPU [all cores, shared out]."}
     )
     output_dir: str = field(default="runs/latest", metadata={"help": "Where the model and all tables are written."})
-    num_train_epochs: float = field(default=100.0, metadata={"help": "Passes over the recordings."})
-    per_device_train_batch_size: int = field(default=32, metadata={"help": "Crops a step on each device."})
+    num_train_epochs: float = field(default=200.0, metadata={"help": "Passes over the recordings."})
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "Crops a step on each device."})
     per_device_eval_batch_size: int = field(default=32, metadata={"help": "Recordings evaluated at once."})
     learning_rate: float = field(default=3e-3, metadata={"help": "Highest learning rate of AdamW."})
     weight_decay: float = field(default=0.05, metadata={"help": "Weight decay of AdamW."})
@@ -187,19 +295,25 @@ class AudioTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
-        for name, choices in (
-            ("loss", LOSSES),
-            ("class_weights", CLASS_WEIGHTS),
-            ("waveform_augmentation", WAVEFORM_AUGMENTATIONS),
-        ):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"--{name} must be one of {', '.join(choices)}, found {getattr(self, name)!r}.")
+        if self.loss not in LOSSES:
+            raise ValueError(f"--loss must be one of {', '.join(LOSSES)}, found {self.loss!r}.")
         for name in AT_LEAST_ZERO:
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"--{name} must be a number of at least 0, found {getattr(self, name)}.")
         for name in ABOVE_ZERO:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"--{name} must be a number above 0, found {getattr(self, name)}.")
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"--ema_decay must be at least 0 and below 1, found {self.ema_decay}.")
+        if not 0.0 < self.layerwise_lr_decay <= 1.0:
+            raise ValueError(f"--layerwise_lr_decay must be above 0 and at most 1, found {self.layerwise_lr_decay}.")
+        for name in ("batch_growth", "batch_growth_times"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be at least 1, found {getattr(self, name)}.")
+        if self.unfreeze_gradually and not self.freeze_backbone_epochs:
+            raise ValueError("--unfreeze_gradually needs --freeze_backbone_epochs, found none.")
+        if self.early_stopping_patience and self.eval_strategy == "no":
+            raise ValueError("--early_stopping_patience needs evaluations, found --eval_strategy no.")
         if self.cpu_threads is not None and self.cpu_threads < 1:
             raise ValueError(f"--cpu_threads must be at least 1, found {self.cpu_threads}.")
         if self.max_steps == 0 or self.max_steps < -1:

@@ -175,8 +175,6 @@ class DataArguments(SourceArguments):
             raise ValueError(f"--test_size must be above 0 and at most 0.5, found {self.test_size}.")
         if self.num_folds is not None and self.num_folds < 2:
             raise ValueError(f"--num_folds must be at least 2, found {self.num_folds}.")
-        if self.num_folds is not None and not self.eval_folds:
-            raise ValueError("--num_folds needs --eval_folds, found none; name the fold to hold out, such as 1.")
         if self.num_folds is not None and self.fold_column not in (None, NO_COLUMN):
             raise ValueError("--num_folds makes folds and --fold_column names given ones: give one of them.")
         if self.streaming and self.on_bad == "fail":
@@ -205,6 +203,8 @@ class DataArguments(SourceArguments):
             return split_by_file(dataset, self.split, left_out), f"what {Path(self.split).name} holds out"
         if self.split == RANDOM_SPLIT:
             return split_randomly(dataset, self.test_size, seed), f"{share} (recordings at random)"
+        if self.num_folds is not None and not self.eval_folds:
+            raise DataError("--num_folds needs --eval_folds, found none; name the fold to hold out, such as 1.")
         if self.num_folds is not None:
             made = f"fold {', '.join(self.eval_folds)} of {self.num_folds} made with seed {seed}"
             return split_by_folds(dataset, self.eval_folds, make_folds(dataset, self.num_folds, seed)), made

@@ -1,168 +1,235 @@
-"""One training run: data, split, features, model, training, evaluation, and the folder that holds the result."""
+"""One training run: data, split, features, model, training, evaluation."""
 
-import csv
-import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import torch
 from transformers import set_seed
 
-from hfaudio.data import AudioCrops, DataError, LeftOut, LeftOutLog, write_split
-from hfaudio.evaluation import compute_metrics, prediction_rows
+from hfaudio.data import AudioCrops, DataError, LeftOut, LeftOutLog, StreamedTable
+from hfaudio.evaluation import compute_metrics
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
-from hfaudio.training.arguments import AudioTrainingArguments, FeatureArguments, ModelArguments
-from hfaudio.training.augmentation import WaveformAugmentation
-from hfaudio.training.checkpoints import RunSettingsWriter, check_same_run
-from hfaudio.training.data_arguments import DataArguments
-from hfaudio.training.losses import balanced_class_weights
+from hfaudio.training.checkpoints import CheckpointError, RunSettingsWriter, check_same_run
+from hfaudio.training.class_weights import balanced_class_weights, read_class_weights
+from hfaudio.training.learning_rate_finder import LearningRateSearch, find_learning_rate
+from hfaudio.training.mixing import MixedCrops, MixedStream
 from hfaudio.training.normalization import fit_normalization
+from hfaudio.training.pretrained import load_backbone_weights, load_feature_extractor, load_for_fine_tuning
+from hfaudio.training.run_arguments import RunArguments
 from hfaudio.training.specaugment import SpecAugmentCollator
+from hfaudio.training.trained_classifier import TrainedClassifier
 from hfaudio.training.trainer import FocalLossTrainer
 from hfaudio.training.training_data import TrainingData, load_training_data
 
-__all__ = ["TrainedClassifier", "train_classifier"]
+__all__ = ["DivergedError", "search_learning_rate", "train_classifier"]
+
+
+class DivergedError(ValueError):
+    """The weights have become infinite or NaN: one sentence says what to do."""
+
 
 PARTS = {"train": "train", "test": "eval"}  # of the split, and what the metrics call them
 
 
 @dataclass(frozen=True)
-class TrainedClassifier:
-    """What a training run leaves behind.
+class ReadyRun:
+    """A run that is about to begin.
 
     Attributes:
-        model: The last weights; no epoch is chosen on the held-out part.
-        feature_extractor: With the training part's normalization.
-        split: The recordings of the parts `train` and `test`; without `train` where that is streamed from a table.
-        split_description: How they were chosen, in a few words.
-        left_out: The recordings that could not be used.
-        metrics: Of the training and of the held-out part.
-        predictions: One row for each held-out recording; see `hfaudio.evaluation.prediction_rows`.
+        recordings: To train and to evaluate on.
+        trainer: Has the model and its examples.
+        extractor: With the training part's normalization, or the one of the checkpoint that is fine-tuned.
+        log: What is left out of streamed recordings.
     """
 
-    model: SpectrogramCNNForAudioClassification
-    feature_extractor: SpectrogramCNNFeatureExtractor
-    split: datasets.DatasetDict
-    split_description: str
-    left_out: Sequence[LeftOut]
-    metrics: Mapping[str, Any]
-    predictions: Sequence[Mapping[str, Any]]
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes the model with its code and configuration, the metrics, and the tables beside them."""
-        folder = Path(folder)
-        self.model.save_pretrained(folder)
-        self.feature_extractor.save_pretrained(folder)
-        with (folder / "all_results.json").open("w", encoding="utf-8") as file:
-            json.dump(dict(self.metrics), file, indent=2)
-            file.write("\n")
-        write_split(self.split, folder / "split.csv", self.left_out)
-        _write_csv(folder / "left_out.csv", ("file_name", "reason"), map(asdict, self.left_out))
-        (folder / "eval").mkdir(exist_ok=True)
-        _write_csv(folder / "eval" / "predictions.csv", tuple(self.predictions[0]), self.predictions)
+    recordings: TrainingData
+    trainer: FocalLossTrainer
+    extractor: SpectrogramCNNFeatureExtractor
+    log: LeftOutLog
 
 
-def train_classifier(
-    data: DataArguments, features: FeatureArguments, model: ModelArguments, training: AudioTrainingArguments
-) -> TrainedClassifier:
+def train_classifier(run: RunArguments) -> TrainedClassifier:
     """Trains on one part of a data set and evaluates on the other.
 
     Args:
-        data: Which recordings to learn from, and which to hold out.
-        features: How waveforms become features.
-        model: The network.
-        training: Everything else; `training.seed` decides the split, the weights and every crop.
+        run: All settings.
 
     Raises:
         hfaudio.data.DataError: The recordings cannot be used as asked.
-        hfaudio.training.CheckpointError: The checkpoint to resume from is missing, or one is in the way.
+        DivergedError: The training has diverged.
+        hfaudio.training.CheckpointError: The checkpoint to start or to resume from is missing, or one is in the way.
     """
+    training = run.training
     checkpoint = training.checkpoint_to_resume()
-    training.use_cpu_threads()
-    log = LeftOutLog(Path(training.output_dir) / ".left_out_while_streaming.jsonl")
-    with training.main_process_first(desc="preparing the recordings"):
-        if training.process_index == 0:
-            log.clear()
-        recordings = load_training_data(data, features.sampling_rate, training.seed)
-    if isinstance(recordings.streamed, datasets.IterableDataset) and training.max_steps < 1:
-        raise DataError("--streaming of a table needs --max_steps, because nobody knows how long an epoch is.")
-    split = recordings.split
-    set_seed(training.seed)
-    extractor = features.build_extractor()
-    fit_normalization(extractor, recordings.training_waveforms(log))
-    config = model.build_config(extractor.num_channels, recordings.class_names, recordings.multi_label)
-    classifier = SpectrogramCNNForAudioClassification(config)
-    # Convolutions on the CPU and on tensor cores are fastest with the channels last.
-    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # a decorator there hides self
-    trainer = build_trainer(classifier, extractor, recordings, training, log)
-    settings = {name: repr(value) for part in (data, features, model) for name, value in vars(part).items()}
-    settings.update({name: repr(getattr(training, name)) for name in ("seed", "data_seed", "loss", "focal_gamma")})
+    ready = _prepare(run)
+    trainer, recordings = ready.trainer, ready.recordings
+    settings = run.decisive_settings()
     if checkpoint is not None:
         check_same_run(checkpoint, settings)
     trainer.add_callback(RunSettingsWriter(settings))
     trained = trainer.train(resume_from_checkpoint=checkpoint)
-    held_out = AudioCrops(split["test"], extractor.crop_samples)
-    evaluated: Any = trainer.predict(held_out, metric_key_prefix="eval")
-    predictions = prediction_rows(
-        split["test"]["file_name"], split["test"]["label"], evaluated.predictions, recordings.class_names
-    )
-    left_out = [*recordings.left_out, *log.read()]
+    evaluated: Any = trainer.predict(AudioCrops(recordings.split["test"]), metric_key_prefix="eval")
+    if not np.isfinite(evaluated.predictions).all():
+        raise DivergedError(
+            "Expected the model to score the held-out recordings, found scores that are not numbers: the training "
+            "diverged; try a lower --learning_rate, which --find_lr searches for."
+        )
+    left_out = [*recordings.left_out, *ready.log.read()]
     if training.process_index == 0:
-        log.clear()
-    unusable = {one.file_name for one in left_out}
-    if "train" in split and unusable:
-        usable = [index for index, name in enumerate(split["train"]["file_name"]) if name not in unusable]
-        split = datasets.DatasetDict(train=split["train"].select(usable), test=split["test"])
+        ready.log.clear()
+    split = _without(recordings.split, left_out)
+    model: Any = trainer.model
     metrics = {
         **trained.metrics,
         **evaluated.metrics,
         **{f"{name}_recordings": len(split[part]) for part, name in PARTS.items() if part in split},
         "left_out_recordings": len(left_out),
-        "parameters": classifier.num_parameters(),
+        "parameters": model.num_parameters(),
         "processes": training.world_size,
     }
     metrics.pop("total_flos", None)  # transformers' estimate, made for language models
     return TrainedClassifier(
-        classifier, extractor, split, recordings.split_description, left_out, metrics, predictions
+        model,
+        ready.extractor,
+        split,
+        recordings.split_description,
+        left_out,
+        metrics,
+        evaluated.predictions,
+        trainer.state.log_history,
     )
+
+
+def search_learning_rate(run: RunArguments) -> LearningRateSearch:
+    """Looks for a learning rate for a run; see `find_learning_rate`.
+
+    Args:
+        run: All settings.
+
+    Raises:
+        hfaudio.data.DataError: The recordings cannot be used as asked, or no rate was found.
+    """
+    ready = _prepare(run)
+    try:
+        return find_learning_rate(ready.trainer)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+
+
+def _prepare(run: RunArguments) -> ReadyRun:
+    training, pretrained = run.training, run.model.model_name_or_path
+    training.use_cpu_threads()
+    rate = run.features.sampling_rate
+    if pretrained is not None:
+        rate = load_feature_extractor(pretrained).sampling_rate
+    log = LeftOutLog(Path(training.output_dir) / ".left_out_while_streaming.jsonl")
+    with training.main_process_first(desc="preparing the recordings"):
+        if training.process_index == 0:
+            log.clear()
+        recordings = load_training_data(run.data, rate, training.seed)
+    if isinstance(recordings.streamed, datasets.IterableDataset) and training.max_steps < 1:
+        raise DataError("--streaming of a table needs --max_steps, because nobody knows how long an epoch is.")
+    set_seed(training.seed)
+    if pretrained is None:
+        extractor = run.features.build_extractor()
+        fit_normalization(extractor, recordings.training_waveforms(log))
+        classifier = _new_classifier(run, extractor, recordings)
+    else:
+        classifier, extractor = load_for_fine_tuning(pretrained, recordings.class_names, recordings.multi_label)
+        try:
+            run.features.apply_crop(extractor)
+            run.model.apply_windows(classifier.config, extractor)
+        except ValueError as error:
+            raise CheckpointError(str(error)) from error
+    # Convolutions on the CPU and on tensor cores are fastest with the channels last.
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # a decorator there hides self
+    return ReadyRun(recordings, build_trainer(classifier, extractor, recordings, run, log), extractor, log)
+
+
+def _new_classifier(
+    run: RunArguments, extractor: SpectrogramCNNFeatureExtractor, recordings: TrainingData
+) -> SpectrogramCNNForAudioClassification:
+    config = run.model.build_config(extractor.num_channels, recordings.class_names, recordings.multi_label)
+    try:
+        run.model.apply_windows(config, extractor)
+        classifier = SpectrogramCNNForAudioClassification(config)
+        if run.model.backbone_weights is not None:
+            load_backbone_weights(classifier, run.model.backbone_weights)
+    except (ImportError, ValueError) as error:
+        raise CheckpointError(str(error)) from error
+    return classifier
+
+
+def _without(split: datasets.DatasetDict, left_out: list[LeftOut]) -> datasets.DatasetDict:
+    """The split without what turned out to be unusable while it was streamed."""
+    unusable = {one.file_name for one in left_out}
+    if "train" not in split or not unusable:
+        return split
+    usable = [index for index, name in enumerate(split["train"]["file_name"]) if name not in unusable]
+    return datasets.DatasetDict(train=split["train"].select(usable), test=split["test"])
 
 
 def build_trainer(
     classifier: SpectrogramCNNForAudioClassification,
     extractor: SpectrogramCNNFeatureExtractor,
     recordings: TrainingData,
-    training: AudioTrainingArguments,
+    run: RunArguments,
     log: LeftOutLog | None = None,
 ) -> FocalLossTrainer:
-    """Puts crops, augmentation, collator, loss and metrics together."""
-    augmentation = None
-    if training.waveform_augmentation != "none":
-        augmentation = WaveformAugmentation(training.waveform_augmentation, extractor.sampling_rate)
-    alpha = None
-    if training.class_weights == "balanced":
-        alpha = balanced_class_weights(torch.tensor(recordings.training_labels), len(recordings.class_names))
+    """Puts examples, collator, loss and metrics together.
+
+    Args:
+        classifier: What is trained.
+        extractor: Turns waveforms into features.
+        recordings: To train and to evaluate on.
+        run: All settings.
+        log: Where to note what is left out of streamed recordings.
+    """
     return FocalLossTrainer(
         model=classifier,
-        args=training,
-        alpha=alpha,
-        train_dataset=recordings.training_examples(
-            extractor.crop_samples, augmentation, training.seed, training.process_index, training.world_size, log
-        ),
-        eval_dataset=AudioCrops(recordings.split["test"], extractor.crop_samples),
-        data_collator=SpecAugmentCollator(
-            extractor, training.freq_mask, training.time_mask, training.num_freq_masks, training.num_time_masks
-        ),
+        args=run.training,
+        alpha=_class_weights(run.training.class_weights, recordings),
+        train_dataset=_training_examples(extractor, recordings, run, log),
+        eval_dataset=AudioCrops(recordings.split["test"]),
+        data_collator=SpecAugmentCollator(extractor, run.augmentation.feature_changes()),
         processing_class=extractor,
         compute_metrics=compute_metrics,
     )
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+def _training_examples(
+    extractor: SpectrogramCNNFeatureExtractor, recordings: TrainingData, run: RunArguments, log: LeftOutLog | None
+) -> torch.utils.data.Dataset[dict[str, Any]]:
+    try:
+        crop = run.augmentation.crop_rule(extractor)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    examples = recordings.training_examples(
+        crop,
+        run.augmentation.waveform_changes(extractor.sampling_rate),
+        run.training.seed,
+        run.training.process_index,
+        run.training.world_size,
+        log,
+    )
+    mixing = run.augmentation.mix()
+    if mixing is None:
+        return examples
+    num_labels, rate = len(recordings.class_names), extractor.sampling_rate
+    if isinstance(examples, StreamedTable):
+        return MixedStream(examples, mixing, num_labels, rate)
+    return MixedCrops(examples, mixing, num_labels, rate)
+
+
+def _class_weights(wanted: str, recordings: TrainingData) -> torch.Tensor | None:
+    if wanted == "none":
+        return None
+    if wanted == "balanced":
+        return balanced_class_weights(torch.tensor(recordings.training_labels), len(recordings.class_names))
+    try:
+        return read_class_weights(wanted, recordings.class_names)
+    except ValueError as error:
+        raise DataError(str(error)) from error

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FocalLoss", "balanced_class_weights", "focal_loss"]
+__all__ = ["FocalLoss", "focal_loss"]
 
 
 def focal_loss(logits: Tensor, targets: Tensor, gamma: float = 2.0, alpha: Tensor | None = None) -> Tensor:
@@ -103,16 +103,3 @@ class FocalLoss:
         if num_items_in_batch is None:
             return losses.mean()
         return losses.sum() * entries_per_example / num_items_in_batch
-
-
-def balanced_class_weights(labels: Tensor, num_labels: int) -> Tensor:
-    """Weights inverse to how often each class occurs, one on average over the examples.
-
-    Args:
-        labels: `(labels,)`, class indices, several of an example in multi-label data; every class occurs.
-        num_labels: Number of classes.
-
-    Returns:
-        `(num_labels,)`.
-    """
-    return len(labels) / (num_labels * torch.bincount(labels, minlength=num_labels).float())

@@ -1,15 +1,20 @@
 """SpecAugment: hiding bands and frames of the features of a training batch."""
 
+import copy
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hfaudio.data.crops import grown
 from hfaudio.model import SpectrogramCNNFeatureExtractor
+from hfaudio.training.feature_augmentation import change_band_gains, mix_styles, shrink
 
-__all__ = ["SpecAugmentCollator", "apply_masks", "draw_masks"]
+__all__ = ["FeatureChanges", "SpecAugmentCollator", "apply_masks", "draw_masks"]
 
 MASK_STREAM = 1
 
@@ -46,69 +51,124 @@ def apply_masks(features: Tensor, starts: np.ndarray, widths: np.ndarray, dim: i
     return features.masked_fill(hidden[:, None, :, None] if dim == 2 else hidden[:, None, None, :], 0.0)
 
 
-class SpecAugmentCollator:
-    """Makes a batch of features out of waveforms, and masks it where it is a training batch.
+@dataclass(frozen=True)
+class FeatureChanges:
+    """What happens to the features of a training batch; 0 turns a change off.
 
-    Only examples that carry a `seed` are masked. The training sampler gives them one and evaluation does not, so that
+    Attributes:
+        freq_mask: Widest mask over bands.
+        time_mask: Widest mask over frames.
+        num_freq_masks: Masks over bands for each example.
+        num_time_masks: Masks over frames for each example.
+        band_gain_db: Largest gain of a band; see `change_band_gains`.
+        style_mixing: Probability that an example takes on another one's colour; see `mix_styles`.
+        first_scale: Side of the picture when the training begins, as a share of the whole one, to which it grows for
+            three quarters of the training.
+
+    Raises:
+        ValueError: A value lies outside its bounds.
+    """
+
+    freq_mask: int = 8
+    time_mask: int = 16
+    num_freq_masks: int = 1
+    num_time_masks: int = 1
+    band_gain_db: float = 0.0
+    style_mixing: float = 0.0
+    first_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("freq_mask", "time_mask", "num_freq_masks", "num_time_masks", "band_gain_db"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least 0, found {getattr(self, name)}.")
+        if not 0.0 <= self.style_mixing <= 1.0:
+            raise ValueError(f"style_mixing must be from 0 to 1, found {self.style_mixing}.")
+        if not 0.0 < self.first_scale <= 1.0:
+            raise ValueError(f"first_scale must be above 0 and at most 1, found {self.first_scale}.")
+
+
+class SpecAugmentCollator:
+    """Makes a batch of features out of waveforms, and changes it where it is a training batch.
+
+    Only examples that carry a `seed` are changed. The training sampler gives them one and evaluation does not, so that
     one collator serves both and evaluation cannot be augmented by mistake.
 
     Args:
         feature_extractor: Turns waveforms into features.
-        freq_mask: Widest mask over bands; 0 turns it off.
-        time_mask: Widest mask over frames; 0 turns it off.
-        num_freq_masks: Masks over bands for each example.
-        num_time_masks: Masks over frames for each example.
-
-    Raises:
-        ValueError: A width or a count is below 0.
+        changes: What is done to those of training examples.
     """
 
     def __init__(
-        self,
-        feature_extractor: SpectrogramCNNFeatureExtractor,
-        freq_mask: int = 8,
-        time_mask: int = 16,
-        num_freq_masks: int = 1,
-        num_time_masks: int = 1,
+        self, feature_extractor: SpectrogramCNNFeatureExtractor, changes: FeatureChanges | None = None
     ) -> None:
-        sizes = {
-            "freq_mask": freq_mask,
-            "time_mask": time_mask,
-            "num_freq_masks": num_freq_masks,
-            "num_time_masks": num_time_masks,
-        }
-        for name, size in sizes.items():
-            if size < 0:
-                raise ValueError(f"{name} must be at least 0, found {size}.")
         self.feature_extractor = feature_extractor
-        self.freq_mask = freq_mask
-        self.time_mask = time_mask
-        self.num_freq_masks = num_freq_masks
-        self.num_time_masks = num_time_masks
+        self.changes = changes or FeatureChanges()
 
     def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """Collates examples of `AudioCrops`.
+        """Collates examples of `AudioCrops` or `MixedCrops`.
 
         Args:
-            examples: Each with a `waveform (samples,)`, `labels` and, for training, a `seed`.
+            examples: Each with a `waveform (samples,)`, `labels` and, for training, a `seed` and `progress`; those to
+                be mixed as features also with a `partner (samples,)` and `ratio`.
 
         Returns:
             `input_features`, `attention_mask` and `labels`, `(batch,)` or `(batch, num_labels)`.
         """
-        extractor = self.feature_extractor
         waveforms = [example["waveform"] for example in examples]
-        batch = dict(extractor(waveforms, sampling_rate=extractor.sampling_rate))
-        batch["labels"] = torch.from_numpy(np.array([example["labels"] for example in examples]))
-        if all("seed" in example for example in examples):
-            batch["input_features"] = self._mask(batch["input_features"], [example["seed"] for example in examples])
-        return batch
+        labels = torch.from_numpy(np.array([example["labels"] for example in examples]))
+        if not all("seed" in example for example in examples):
+            return {**self._extract(waveforms, self.feature_extractor), "labels": labels}
+        extractor = self._for_crops(max(map(len, waveforms)))
+        batch = self._extract(waveforms, extractor)
+        self._mix_features(batch, examples, extractor)
+        return {**self._change(batch, examples), "labels": labels}
 
-    def _mask(self, features: Tensor, seeds: Sequence[int]) -> Tensor:
-        # The crop was drawn from the seed alone; the masks must not repeat its numbers.
-        generators = [np.random.default_rng([seed, MASK_STREAM]) for seed in seeds]
-        axes = ((2, self.freq_mask, self.num_freq_masks), (3, self.time_mask, self.num_time_masks))
-        for dim, max_width, count in axes:
+    def _extract(
+        self, waveforms: Sequence[np.ndarray], extractor: SpectrogramCNNFeatureExtractor
+    ) -> dict[str, Tensor]:
+        return dict(extractor(list(waveforms), sampling_rate=extractor.sampling_rate))
+
+    def _for_crops(self, longest: int) -> SpectrogramCNNFeatureExtractor:
+        """An extractor that leaves crops as short as they are while they still grow."""
+        extractor = self.feature_extractor
+        if longest >= extractor.crop_samples:
+            return extractor
+        shorter = copy.copy(extractor)
+        shorter.crop_seconds = max(longest, extractor.win_length) / extractor.sampling_rate
+        return shorter
+
+    def _mix_features(
+        self, batch: dict[str, Tensor], examples: Sequence[dict[str, Any]], extractor: SpectrogramCNNFeatureExtractor
+    ) -> None:
+        rows = [row for row, example in enumerate(examples) if "partner" in example]
+        if not rows:
+            return
+        partners = self._extract([examples[row]["partner"] for row in rows], extractor)
+        ratio = torch.tensor([examples[row]["ratio"] for row in rows])[:, None, None, None]
+        frames = partners["input_features"].shape[-1]
+        features, mask = batch["input_features"], batch["attention_mask"]
+        features[rows, :, :, :frames] = (
+            ratio * features[rows, :, :, :frames] + (1.0 - ratio) * partners["input_features"]
+        )
+        mask[rows, :frames] |= partners["attention_mask"]
+
+    def _change(self, batch: dict[str, Tensor], examples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        features, mask, changes = batch["input_features"], batch["attention_mask"], self.changes
+        # The crop was drawn from the seed alone; the changes must not repeat its numbers.
+        generators = [np.random.default_rng([example["seed"], MASK_STREAM]) for example in examples]
+        if changes.band_gain_db:
+            features = change_band_gains(features, self.feature_extractor, changes.band_gain_db, generators)
+        if changes.style_mixing:
+            features = mix_styles(features, mask, changes.style_mixing, generators[0])
+        scale = grown(changes.first_scale, 1.0, examples[0].get("progress", 1.0))
+        if scale < 1.0:
+            features, mask = shrink(features, mask, scale)
+        for dim, max_width, count in (
+            (2, changes.freq_mask, changes.num_freq_masks),
+            (3, changes.time_mask, changes.num_time_masks),
+        ):
             drawn = [draw_masks(rng, features.shape[dim], max_width, count) for rng in generators]
             starts, widths = map(np.stack, zip(*drawn, strict=True))
             features = apply_masks(features, starts, widths, dim)
-        return features
+        features = features.masked_fill(mask[:, None, None, :] == 0, self.feature_extractor.padding_value)
+        return {"input_features": features, "attention_mask": mask}

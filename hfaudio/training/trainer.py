@@ -5,18 +5,24 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hfaudio.model import SpectrogramCNNForAudioClassification
 from hfaudio.training.arguments import AudioTrainingArguments
+from hfaudio.training.batch_growth import BatchGrowth, BatchGrowthMixin
+from hfaudio.training.early_stopping import EarlyStopping
+from hfaudio.training.freezing import TrunkFreezer
+from hfaudio.training.layer_learning_rates import layerwise_groups
 from hfaudio.training.losses import FocalLoss
+from hfaudio.training.one_cycle import one_cycle
 from hfaudio.training.sampler import SeededSampler
+from hfaudio.training.weight_averaging import WeightAverage
 
 __all__ = ["FocalLossTrainer"]
 
 
-class FocalLossTrainer(Trainer):
-    """Trains an audio classifier with the loss that its arguments name.
+class FocalLossTrainer(BatchGrowthMixin):
+    """Trains an audio classifier with the loss and the schedules that its arguments name.
 
     Args:
         model: The classifier.
@@ -27,6 +33,8 @@ class FocalLossTrainer(Trainer):
     Raises:
         TypeError: The arguments are not `AudioTrainingArguments`.
     """
+
+    args: AudioTrainingArguments
 
     def __init__(
         self,
@@ -42,12 +50,58 @@ class FocalLossTrainer(Trainer):
             # The base class cannot smooth the labels of several classes; the loss below can.
             warnings.filterwarnings("ignore", "Label smoothing is not compatible with multi-label")
             super().__init__(model, args, **kwargs)
+        self.weight_average = WeightAverage(args.ema_decay) if args.ema_decay else None
+        if self.weight_average is not None:
+            self.add_callback(self.weight_average)
+        if args.freeze_backbone_epochs:
+            self.add_callback(TrunkFreezer(args.freeze_backbone_epochs, args.unfreeze_gradually))
+        if args.early_stopping_patience:
+            self.add_callback(EarlyStopping(args.early_stopping_patience))
+        if args.batch_growth > 1:
+            self.batch_growth = BatchGrowth(args.batch_growth, args.batch_growth_times)
         self.compute_loss_func = FocalLoss(
             gamma=args.focal_gamma if args.loss == "focal" else 0.0,
             alpha=alpha,
             label_smoothing=args.label_smoothing_factor,
             multi_label=model.config.problem_type == "multi_label_classification",
         )
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Trains; see `Trainer.train`. What ends up in the model are the averaged weights, if there are such."""
+        if self.weight_average is not None and isinstance(resume_from_checkpoint, str):
+            self.weight_average.resume_from(resume_from_checkpoint)
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates or predicts, with the averaged weights if there are such."""
+        if self.weight_average is None:
+            return super().evaluation_loop(*args, **kwargs)
+        with self.weight_average.averaged():
+            return super().evaluation_loop(*args, **kwargs)
+
+    def get_decay_parameter_names(self, model: Any) -> list[str]:
+        """The names of the weights that decay: not those of normalizations, whatever they are called, nor biases."""
+        return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Makes the optimizer, with a learning rate for each layer if they are to differ."""
+        if self.optimizer is None and self.args.layerwise_lr_decay < 1.0:
+            trained: Any = self.model
+            optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            groups = layerwise_groups(
+                trained, self.args.learning_rate, self.args.weight_decay, self.args.layerwise_lr_decay
+            )
+            self.optimizer = optimizer_class(groups, **settings)
+        return super().create_optimizer(model)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Makes the schedule of the learning rate: one cycle, or any of transformers'."""
+        if self.lr_scheduler is None and self.args.one_cycle:
+            made: Any = optimizer or self.optimizer
+            schedule: Any = one_cycle(made, num_training_steps)
+            self.lr_scheduler = schedule
+            self._created_lr_scheduler = True
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Returns the batches of one epoch, or of a stream without end."""
@@ -65,9 +119,15 @@ class FocalLossTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SeededSampler:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        sampler = SeededSampler(len(dataset), seed)
+        sampler = SeededSampler(len(dataset), seed, self._epochs(len(dataset)))
         self.add_callback(_EpochSetter(sampler))
         return sampler
+
+    def _epochs(self, examples: int) -> float:
+        if self.args.max_steps < 1:
+            return self.args.num_train_epochs
+        step = self._train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
+        return self.args.max_steps * step / examples
 
 
 class _EpochSetter(TrainerCallback):

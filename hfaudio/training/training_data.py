@@ -11,6 +11,7 @@ import numpy as np
 
 from hfaudio.data import (
     AudioCrops,
+    CropRule,
     Crops,
     DataError,
     DecodingSettings,
@@ -78,7 +79,7 @@ class TrainingData:
 
     def training_examples(
         self,
-        crop_samples: int,
+        crop: CropRule | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
         process: int = 0,
@@ -88,7 +89,7 @@ class TrainingData:
         """The examples to train on; see `AudioCrops`, `StreamedCrops` and `StreamedTable`.
 
         Args:
-            crop_samples: Length of a crop, in samples.
+            crop: How they are cut; None where only whole recordings are asked for.
             augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
             seed: Of the order of a streamed table; elsewhere the sampler has it.
             process: The index of this process, for a streamed table.
@@ -96,16 +97,14 @@ class TrainingData:
             left_out: Where to note what is left out of streamed ones.
         """
         if self.streamed is None:
-            return AudioCrops(self.split["train"], crop_samples, augmentation)
+            return AudioCrops(self.split["train"], crop, augmentation)
         if isinstance(self.streamed, datasets.IterableDataset):
-            return StreamedTable(
-                self.streamed, self.settings, crop_samples, augmentation, seed, process, processes, left_out
-            )
-        return StreamedCrops(self.streamed, self.split["train"], self.settings, crop_samples, augmentation, left_out)
+            return StreamedTable(self.streamed, self.settings, crop, augmentation, seed, process, processes, left_out)
+        return StreamedCrops(self.streamed, self.split["train"], self.settings, crop, augmentation, left_out)
 
     def training_waveforms(self, left_out: LeftOutLog | None = None) -> Iterator[np.ndarray]:
         """Whole recordings to measure the features' normalization on: all, or of streamed ones a thousand."""
-        examples = self.training_examples(crop_samples=0, left_out=left_out)
+        examples = self.training_examples(left_out=left_out)
         if isinstance(examples, StreamedTable):
             yield from islice(examples.waveforms(), STREAMED_FOR_NORMALIZATION)
             return

@@ -7,6 +7,7 @@ import pytest
 from hfaudio.data import (
     AudioCrops,
     Columns,
+    CropRule,
     DataError,
     DecodingSettings,
     StreamedCrops,
@@ -17,7 +18,7 @@ from hfaudio.data import (
 from hfaudio.data import decoding as module
 
 SETTINGS = DecodingSettings(sampling_rate=16_000)
-CROP = 1_600
+CROP = CropRule(1_600)
 
 
 def streamed(folder: Path, augmentation=None) -> StreamedCrops:
@@ -51,7 +52,7 @@ def test_of_a_long_recording_only_a_span_is_read(write_tone, tmp_path, monkeypat
     starts = set()
     for seed in range(20):
         example = crops[0, seed]
-        assert example["waveform"].shape == (CROP,)
+        assert example["waveform"].shape == (CROP.samples,)
         first, past = read.pop()
         assert past - first == round(0.15 * 44_100)
         starts.add(first // 44_100)

@@ -9,6 +9,7 @@ import pytest
 from hfaudio.data import (
     AudioCrops,
     Columns,
+    CropRule,
     DataError,
     DecodingSettings,
     StreamedTable,
@@ -19,7 +20,7 @@ from hfaudio.data import (
 )
 
 SETTINGS = DecodingSettings(sampling_rate=16_000)
-CROP = 1_600
+CROP = CropRule(1_600)
 CLASSES = ["high", "low"]
 # What `Audio` stores; to make a column of that type at once, datasets needs torchcodec.
 STORED_AUDIO = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
@@ -77,7 +78,7 @@ def test_the_part_to_train_on_passes_by_and_the_other_is_held_out(write_parts, t
     assert held_out["file_name"][:] == ["test/high-3.wav", "test/low-3.wav"]
     whole = prepare_listing(list_recordings(two_classes), SETTINGS, 1).dataset
     expected = {row["waveform"][101]: row["label"] for row in whole if "3.wav" not in row["file_name"]}
-    table = StreamedTable(stream.rows, SETTINGS, crop_samples=100_000)
+    table = StreamedTable(stream.rows, SETTINGS, CropRule(100_000))
     found = {float(example["waveform"][101]): int(example["labels"]) for example in islice(table, 6)}
     assert found == expected
     assert len(list(table.waveforms())) == 6
@@ -100,7 +101,7 @@ def test_processes_share_the_rows_out(write_parts) -> None:
     shares = []
     for process in range(2):
         stream = open_table_stream(str(folder), Columns())
-        table = StreamedTable(stream.rows, SETTINGS, 100_000, process=process, processes=2)
+        table = StreamedTable(stream.rows, SETTINGS, CropRule(100_000), process=process, processes=2)
         shares.append({float(example["waveform"][101]) for example in islice(table, 9)})
     assert [len(share) for share in shares] == [3, 3]
     assert not shares[0] & shares[1]
@@ -166,5 +167,5 @@ def test_examples_fit_the_loader_of_cached_ones(write_parts, two_classes) -> Non
     cached = AudioCrops(prepare_listing(list_recordings(two_classes), SETTINGS, 1).dataset, CROP)[0, 1]
     assert streamed.keys() == cached.keys()
     assert streamed["waveform"].dtype == cached["waveform"].dtype == np.float32
-    assert streamed["waveform"].shape == cached["waveform"].shape == (CROP,)
+    assert streamed["waveform"].shape == cached["waveform"].shape == (CROP.samples,)
     assert streamed["labels"].dtype == cached["labels"].dtype

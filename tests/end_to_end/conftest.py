@@ -17,19 +17,34 @@ ACCELERATE = ("accelerate.commands.launch", "--cpu")
 Train = Callable[..., None]
 
 
+def main_of(script: str) -> Callable[[list[str]], None]:
+    spec = importlib.util.spec_from_file_location(script, ROOT / "scripts" / f"{script}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
 @pytest.fixture(scope="session")
 def train() -> Train:
     """Calls the script's main with a tiny model and the given flags."""
-    spec = importlib.util.spec_from_file_location("train", ROOT / "scripts" / "train.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    main = main_of("train")
+    return lambda *flags: main([*TINY, *map(str, flags)])
 
-    def run(*flags: object) -> None:
-        script.main([*TINY, *map(str, flags)])
 
-    return run
+@pytest.fixture(scope="session")
+def train_further() -> Train:
+    """Calls the script's main with the given flags alone."""
+    main = main_of("train")
+    return lambda *flags: main(["--use_cpu", "--cpu_threads", "1", *map(str, flags)])
+
+
+@pytest.fixture(scope="session")
+def cross_validate() -> Train:
+    """Calls the script's main with a tiny model and the given flags."""
+    main = main_of("cross_validate")
+    return lambda *flags: main([*TINY, *map(str, flags)])
 
 
 @pytest.fixture(scope="session")

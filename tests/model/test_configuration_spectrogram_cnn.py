@@ -18,6 +18,7 @@ def test_arguments_win_over_the_size() -> None:
 
 def test_round_trips_and_keeps_unknown_keys(tmp_path) -> None:
     config = SpectrogramCNNConfig(num_channels=3, hidden_sizes=[8, 16], depths=[2, 1], dropout=0.1, num_labels=7)
+    config.backbone, config.eval_window_frames, config.eval_window_hop_frames = "timm/resnet18.a1_in1k", 90, 45
     config.key_of_the_future = {"a": [1, 2]}
     config.save_pretrained(tmp_path)
     for loaded in (SpectrogramCNNConfig.from_pretrained(tmp_path), AutoConfig.from_pretrained(tmp_path)):
@@ -39,6 +40,18 @@ def test_round_trips_and_keeps_unknown_keys(tmp_path) -> None:
         ({"depths": [1, 1, 1, 65]}, "every entry of depths must be an integer from 1 to 64, found 65."),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, found 1.0."),
         ({"dropout": float("nan")}, "dropout must be at least 0 and below 1, found nan."),
+        ({"eval_window_frames": 9}, "must be given together, found 9 and None."),
+        ({"eval_window_hop_frames": 9}, "must be given together, found None and 9."),
+        (
+            {"eval_window_frames": 0, "eval_window_hop_frames": 1},
+            "eval_window_frames must be an integer from 1 to 1000000 frames, found 0.",
+        ),
+        (
+            {"eval_window_frames": 9, "eval_window_hop_frames": 10},
+            "eval_window_hop_frames must be an integer from 1 to 9 frames (eval_window_frames), found 10.",
+        ),
+        ({"backbone": "resnet18"}, "backbone must be None or timm/ and a name of timm's, found 'resnet18'."),
+        ({"backbone": "timm/hf-hub:somebody/net"}, "name of timm's, found 'timm/hf-hub:somebody/net'."),
         ({"problem_type": "regression"}, "problem_type must be one of single_label_classification, multi_label"),
     ],
 )

@@ -20,7 +20,6 @@ from hfaudio.training import DataArguments
         ({"trim_silence": "odd"}, "--trim_silence must be one of none, ends, throughout, found 'odd'."),
         ({"on_bad": "odd"}, "--on_bad must be one of skip, fail, found 'odd'."),
         ({"num_folds": 1, "eval_folds": ["1"]}, "--num_folds must be at least 2, found 1."),
-        ({"num_folds": 5}, "--num_folds needs --eval_folds, found none; name the fold to hold out, such as 1."),
         (
             {"dataset": ["x"], "num_folds": 5, "eval_folds": ["1"], "fold_column": "f"},
             "--num_folds makes folds and --fold_column names given ones: give one of them.",
@@ -93,6 +92,11 @@ def test_the_seed_decides_what_is_held_out(make_rows) -> None:
     for arguments in ({}, {"num_folds": 4, "eval_folds": ["2"]}):
         one, again, other = (DataArguments(**arguments).divide(dataset, seed)[0]["test"] for seed in (0, 0, 1))
         assert one["file_name"][:] == again["file_name"][:] != other["file_name"][:]
+
+
+def test_one_of_the_made_folds_must_be_named(make_rows) -> None:
+    with pytest.raises(DataError, match="--num_folds needs --eval_folds, found none; name the fold to hold out"):
+        DataArguments(num_folds=5).divide(make_rows("ab" * 10), seed=0)
 
 
 def test_a_known_source_that_is_divided_at_random_is_warned_of(make_rows, caplog) -> None:

@@ -9,9 +9,11 @@ from hfaudio.data import AudioCrops
 from hfaudio.model import SpectrogramCNNForAudioClassification
 from hfaudio.training import (
     AudioTrainingArguments,
+    AugmentationArguments,
     DataArguments,
     FeatureArguments,
     ModelArguments,
+    RunArguments,
     TrainedClassifier,
     fit_normalization,
     train_classifier,
@@ -22,14 +24,16 @@ from hfaudio.training.training_data import TrainingData, load_training_data
 
 @pytest.fixture(scope="module")
 def trained(synthetic_folder, tmp_path_factory: pytest.TempPathFactory) -> TrainedClassifier:
-    return train_classifier(
+    run = RunArguments(
         DataArguments(dataset=[str(synthetic_folder)], fold_column="fold", eval_folds=["2"], preparation_processes=1),
         FeatureArguments(n_mels=16, crop_seconds=0.5),
         ModelArguments(hidden_sizes=[4, 8], depths=[1, 1]),
+        AugmentationArguments(),
         AudioTrainingArguments(
             output_dir=str(tmp_path_factory.mktemp("run")), num_train_epochs=1, use_cpu=True, save_strategy="no"
         ),
     )
+    return train_classifier(run)
 
 
 def test_the_asked_fold_is_held_out(trained) -> None:
@@ -47,7 +51,7 @@ def test_metrics_agree_with_the_predictions(trained) -> None:
 
 def test_normalization_is_that_of_the_training_part(trained) -> None:
     extractor = FeatureArguments(n_mels=16, crop_seconds=0.5).build_extractor()
-    crops = AudioCrops(trained.split["train"], crop_samples=0)
+    crops = AudioCrops(trained.split["train"])
     fit_normalization(extractor, (crops[index]["waveform"] for index in range(len(crops))))
     assert trained.feature_extractor.mean == extractor.mean
 
@@ -82,14 +86,15 @@ def several(several_labels) -> TrainingData:
 
 
 def trainer_of(recordings: TrainingData, folder, **arguments):
-    extractor = FeatureArguments(n_mels=16, crop_seconds=0.5).build_extractor()
-    config = ModelArguments(hidden_sizes=[4, 8], depths=[1, 1]).build_config(
-        1, recordings.class_names, recordings.multi_label
-    )
+    features, model = FeatureArguments(n_mels=16, crop_seconds=0.5), ModelArguments(hidden_sizes=[4, 8], depths=[1, 1])
+    config = model.build_config(1, recordings.class_names, recordings.multi_label)
     training = AudioTrainingArguments(
         output_dir=str(folder), max_steps=1, use_cpu=True, save_strategy="no", **arguments
     )
-    return build_trainer(SpectrogramCNNForAudioClassification(config), extractor, recordings, training)
+    # The colour of another example is one of the same batch: parts of a batch would have other ones.
+    augmentation = AugmentationArguments(style_mixing=0.0)
+    run = RunArguments(DataArguments(), features, model, augmentation, training)
+    return build_trainer(SpectrogramCNNForAudioClassification(config), features.build_extractor(), recordings, run)
 
 
 def test_several_classes_a_recording_are_learned_with_a_sigmoid_each(several, tmp_path) -> None:

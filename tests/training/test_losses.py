@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
-from hfaudio.training.losses import FocalLoss, balanced_class_weights, binary_focal_loss, focal_loss
+from hfaudio.training.losses import FocalLoss, binary_focal_loss, focal_loss
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3], [-3.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
 LABELS = torch.tensor([0, 2, 0, 1])
@@ -56,13 +56,6 @@ def test_parts_of_a_batch_add_up_to_the_whole(labels: torch.Tensor, multi_label:
 def test_half_precision_logits_are_taken_in_single_precision() -> None:
     loss = FocalLoss()({"logits": LOGITS.bfloat16()}, LABELS)
     assert loss.dtype == torch.float32
-
-
-def test_balanced_weights_are_inverse_to_the_counts() -> None:
-    labels = torch.tensor([0, 0, 0, 1])
-    weights = balanced_class_weights(labels, 2)
-    torch.testing.assert_close(weights, torch.tensor([4 / 6, 2.0]))
-    assert float(weights[labels].mean()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

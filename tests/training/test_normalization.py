@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from hfaudio.data import AudioCrops
+from hfaudio.data import AudioCrops, CropRule
 from hfaudio.model import SpectrogramCNNFeatureExtractor
 from hfaudio.training import fit_normalization
 
 
 def waveforms(dataset: datasets.Dataset) -> Iterator[np.ndarray]:
-    crops = AudioCrops(dataset, crop_samples=0)
+    crops = AudioCrops(dataset)
     return (crops[index]["waveform"] for index in range(len(crops)))
 
 
@@ -19,7 +19,7 @@ def waveforms(dataset: datasets.Dataset) -> Iterator[np.ndarray]:
 def test_features_of_the_training_part_come_out_with_mean_0_and_standard_deviation_1(audio, features: str) -> None:
     extractor = SpectrogramCNNFeatureExtractor(features, n_mels=32, n_mfcc=12)
     fit_normalization(extractor, waveforms(audio.dataset), batch_size=7)
-    clips = AudioCrops(audio.dataset, extractor.crop_samples)
+    clips = AudioCrops(audio.dataset, CropRule(extractor.crop_samples))
     frames = []
     for index in range(len(clips)):
         batch = extractor(clips[index]["waveform"], sampling_rate=16_000)

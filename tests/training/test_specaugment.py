@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hfaudio.training.specaugment import SpecAugmentCollator, apply_masks, draw_masks
+from hfaudio.training.specaugment import FeatureChanges, SpecAugmentCollator, apply_masks, draw_masks
 
 
 def examples(rng: np.random.Generator, seeds: tuple[int, ...] = (1, 2, 3)) -> list[dict]:
@@ -56,7 +56,7 @@ def test_applying_hides_just_what_was_drawn() -> None:
 
 
 def test_training_examples_are_masked_and_evaluation_examples_never(extractor, rng) -> None:
-    collator = SpecAugmentCollator(extractor, freq_mask=8, time_mask=10, num_freq_masks=2, num_time_masks=2)
+    collator = SpecAugmentCollator(extractor, FeatureChanges(8, 10, 2, 2))
     batch = examples(rng)
     plain = extractor([example["waveform"] for example in batch], sampling_rate=16_000)["input_features"]
     for _ in range(20):
@@ -67,7 +67,7 @@ def test_training_examples_are_masked_and_evaluation_examples_never(extractor, r
 
 
 def test_masks_follow_the_seeds(extractor, rng) -> None:
-    collator = SpecAugmentCollator(extractor, freq_mask=8, time_mask=10)
+    collator = SpecAugmentCollator(extractor, FeatureChanges(8, 10))
     batch = examples(rng)
     first = collator(batch)["input_features"]
     assert torch.equal(collator(batch)["input_features"], first)
@@ -79,7 +79,7 @@ def test_masks_follow_the_seeds(extractor, rng) -> None:
 
 def test_width_zero_turns_masks_off(extractor, rng) -> None:
     batch = examples(rng)
-    collator = SpecAugmentCollator(extractor, freq_mask=0, time_mask=0)
+    collator = SpecAugmentCollator(extractor, FeatureChanges(0, 0))
     assert torch.equal(collator(batch)["input_features"], collator(without_seeds(batch))["input_features"])
 
 
@@ -98,7 +98,60 @@ def test_labels_of_several_classes_are_a_row_each(extractor, rng) -> None:
     assert labels.tolist() == rows.tolist()
 
 
-@pytest.mark.parametrize("name", ["freq_mask", "time_mask", "num_freq_masks", "num_time_masks"])
-def test_sizes_below_zero_are_named(extractor, name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be at least 0, found -1"):
-        SpecAugmentCollator(extractor, **{name: -1})
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"freq_mask": -1}, "freq_mask must be at least 0, found -1"),
+        ({"time_mask": -1}, "time_mask must be at least 0, found -1"),
+        ({"num_freq_masks": -1}, "num_freq_masks must be at least 0, found -1"),
+        ({"num_time_masks": -1}, "num_time_masks must be at least 0, found -1"),
+        ({"band_gain_db": -0.5}, "band_gain_db must be at least 0, found -0.5"),
+        ({"style_mixing": 1.5}, "style_mixing must be from 0 to 1, found 1.5"),
+        ({"first_scale": 0.0}, "first_scale must be above 0 and at most 1, found 0.0"),
+    ],
+)
+def test_values_out_of_bounds_are_named(changes: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        FeatureChanges(**changes)
+
+
+@pytest.mark.parametrize("changes", [{"band_gain_db": 6.0}, {"style_mixing": 1.0}, {"first_scale": 0.5}])
+def test_every_change_is_for_training_examples_alone(extractor, rng, changes: dict) -> None:
+    batch = [{**example, "progress": 0.0} for example in examples(rng)]
+    plain = SpecAugmentCollator(extractor, FeatureChanges(0, 0))(batch)["input_features"]
+    collator = SpecAugmentCollator(extractor, FeatureChanges(0, 0, **changes))
+    changed = collator(batch)["input_features"]
+    assert changed.shape != plain.shape or not torch.allclose(changed, plain)
+    assert torch.equal(collator(batch)["input_features"], changed)
+    assert torch.equal(collator(without_seeds(batch))["input_features"], plain)
+
+
+def test_the_picture_grows_with_the_progress(extractor, rng) -> None:
+    collator = SpecAugmentCollator(extractor, FeatureChanges(first_scale=0.5))
+    shapes = []
+    for progress in (0.0, 0.375, 0.75, 1.0):
+        batch = collator([{**example, "progress": progress} for example in examples(rng)])
+        shapes.append(tuple(batch["input_features"].shape[2:]))
+        assert batch["attention_mask"].shape == (3, shapes[-1][1])
+    bands, frames = extractor.n_mels, shapes[-1][1]
+    assert shapes == [(bands // 2, round(frames / 2)), (bands * 3 // 4, round(frames * 0.75))] + [(bands, frames)] * 2
+
+
+def test_crops_that_still_grow_are_not_padded(extractor, rng) -> None:
+    shorter = [{**example, "waveform": example["waveform"][:4_000]} for example in examples(rng)]
+    collator = SpecAugmentCollator(extractor, FeatureChanges(0, 0))
+    assert collator(shorter)["input_features"].shape[-1] == 1 + 4_000 // extractor.hop_length
+    whole = 1 + extractor.crop_samples // extractor.hop_length
+    assert collator(without_seeds(shorter))["input_features"].shape[-1] == whole
+
+
+def test_features_are_mixed_where_a_partner_is_given(extractor, rng) -> None:
+    batch = examples(rng)
+    partner = 0.1 * rng.standard_normal(8_000).astype(np.float32)
+    batch[1] |= {"partner": partner, "ratio": 0.25}
+    collator = SpecAugmentCollator(extractor, FeatureChanges(0, 0))
+    waveforms = [example["waveform"] for example in batch]
+    plain = extractor([*waveforms, partner], sampling_rate=16_000)["input_features"]
+    mixed = collator(batch)["input_features"]
+    torch.testing.assert_close(mixed[1], 0.25 * plain[1] + 0.75 * plain[3], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(mixed[[0, 2]], plain[[0, 2]], rtol=1e-4, atol=1e-4)

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from hfaudio.data import AudioCrops
+from hfaudio.data import AudioCrops, CropRule
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNForAudioClassification
-from hfaudio.training import AudioTrainingArguments, FocalLossTrainer, SpecAugmentCollator, WaveformAugmentation
+from hfaudio.training import (
+    AudioTrainingArguments,
+    FeatureChanges,
+    FocalLossTrainer,
+    SpecAugmentCollator,
+    WaveformAugmentation,
+)
 
 
 @pytest.fixture
@@ -16,16 +22,16 @@ def make_trainer(audio, extractor, tmp_path: Path):
         config = SpectrogramCNNConfig(hidden_sizes=[4, 8], depths=[1, 1], num_labels=10, dropout=0.0)
         defaults = {"output_dir": str(tmp_path), "max_steps": 2, "per_device_train_batch_size": 8, "use_cpu": True}
         training = AudioTrainingArguments(
-            focal_gamma=gamma, eval_strategy="no", save_strategy="no", **{**defaults, **arguments}
+            focal_gamma=gamma, save_strategy="no", **{**defaults, "eval_strategy": "no", **arguments}
         )
         augmentation = WaveformAugmentation("light", 16_000) if augment else None
         return FocalLossTrainer(
             model=SpectrogramCNNForAudioClassification(config),
             args=training,
             alpha=alpha,
-            train_dataset=AudioCrops(audio.dataset, extractor.crop_samples, augmentation),
-            eval_dataset=AudioCrops(audio.dataset, extractor.crop_samples, augmentation),
-            data_collator=SpecAugmentCollator(extractor),
+            train_dataset=AudioCrops(audio.dataset, CropRule(extractor.crop_samples), augmentation),
+            eval_dataset=AudioCrops(audio.dataset, CropRule(extractor.crop_samples), augmentation),
+            data_collator=SpecAugmentCollator(extractor, FeatureChanges(band_gain_db=3.0)),
         )
 
     return make
@@ -107,3 +113,77 @@ def test_other_arguments_are_refused(audio, tmp_path) -> None:
         FocalLossTrainer(
             SpectrogramCNNForAudioClassification(config), TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
         )
+
+
+def test_the_averaged_weights_are_evaluated_and_kept(make_trainer, monkeypatch) -> None:
+    own = make_trainer(max_steps=4, ema_decay=0.0, learning_rate=0.1)
+    averaged = make_trainer(max_steps=4, ema_decay=0.9, learning_rate=0.1, eval_strategy="steps", eval_steps=1)
+    lent, evaluation_loop = [], FocalLossTrainer.__mro__[1].evaluation_loop
+
+    def watched(self, *args, **kwargs):
+        lent.append({name: value.clone() for name, value in self.model.state_dict().items()})
+        return evaluation_loop(self, *args, **kwargs)
+
+    monkeypatch.setattr(FocalLossTrainer.__mro__[1], "evaluation_loop", watched)
+    for trainer in (own, averaged):
+        trainer.train()
+    assert len(lent) == 4
+    final = weights(averaged)
+    name = "classifier.weight"
+    torch.testing.assert_close(lent[-1][name], final[name])
+    assert not torch.allclose(final[name], weights(own)[name])  # the same run, but for the average
+    assert own.weight_average is None
+
+
+def test_a_frozen_trunk_stays_and_the_head_learns(make_trainer) -> None:
+    trainer = make_trainer(max_steps=2, ema_decay=0.0, freeze_backbone_epochs=1, learning_rate=0.1, warmup_steps=0)
+    before = weights(trainer)
+    trainer.train()
+    changed = {name for name, value in weights(trainer).items() if not torch.equal(value, before[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def test_layers_have_their_own_rates(make_trainer) -> None:
+    rates = {group["lr"] for group in make_trainer(layerwise_lr_decay=0.5).create_optimizer().param_groups}
+    assert max(rates) == pytest.approx(3e-3)
+    assert len(rates) == 4  # classifier, two blocks, stem
+    assert len({group["lr"] for group in make_trainer().create_optimizer().param_groups}) == 1
+
+
+def test_normalizations_and_biases_do_not_decay(make_trainer) -> None:
+    trainer = make_trainer()
+    names = set(trainer.get_decay_parameter_names(trainer.model))
+    assert names == {name for name, parameter in trainer.model.named_parameters() if parameter.ndim > 1}
+    decayed = [group for group in trainer.create_optimizer().param_groups if group["weight_decay"]]
+    assert sum(len(group["params"]) for group in decayed) == len(names)
+
+
+def test_the_rate_rises_and_falls_once(make_trainer) -> None:
+    trainer = make_trainer(max_steps=10, one_cycle=True, logging_steps=1)
+    trainer.train()
+    rates = [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry]
+    highest = rates.index(max(rates))
+    assert 0 < highest < 5
+    assert rates[: highest + 1] == sorted(rates[: highest + 1])
+    assert rates[highest:] == sorted(rates[highest:], reverse=True)
+    assert rates[-1] < 1e-3 * max(rates)
+
+
+def test_batches_grow(make_trainer) -> None:
+    arguments = {"max_steps": -1, "num_train_epochs": 2, "per_device_train_batch_size": 10}
+    steps = []
+    for growth in (1, 5):
+        trainer = make_trainer(**arguments, batch_growth=growth, batch_growth_times=1)
+        trainer.train()
+        steps.append(trainer.state.global_step)
+    assert steps == [10, 6]
+
+
+def test_a_run_that_no_longer_improves_stops(make_trainer) -> None:
+    arguments = {"max_steps": 6, "eval_strategy": "steps", "eval_steps": 1, "learning_rate": 1e-30, "ema_decay": 0.0}
+    steps = []
+    for patience in (0, 2):
+        trainer = freeze_batch_norm(make_trainer(**arguments, early_stopping_patience=patience))
+        trainer.train()
+        steps.append(trainer.state.global_step)
+    assert steps == [6, 3]

@@ -1,0 +1,65 @@
+"""The weight of each class in the loss: by how often it occurs, or as a file says."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import yaml
+from torch import Tensor
+
+__all__ = ["balanced_class_weights", "read_class_weights"]
+
+
+def balanced_class_weights(labels: Tensor, num_labels: int) -> Tensor:
+    """Weights inverse to how often each class occurs, one on average over the examples.
+
+    Args:
+        labels: `(labels,)`, class indices, several of an example in multi-label data; every class occurs.
+        num_labels: Number of classes.
+
+    Returns:
+        `(num_labels,)`.
+    """
+    return len(labels) / (num_labels * torch.bincount(labels, minlength=num_labels).float())
+
+
+def read_class_weights(path: str, class_names: Sequence[str]) -> Tensor:
+    """Reads the weights from a YAML or JSON file of one `class: weight` each.
+
+    Args:
+        path: The file.
+        class_names: In the order of their indices.
+
+    Returns:
+        `(num_labels,)`.
+
+    Raises:
+        ValueError: There is no such file, or it does not have a weight above 0 for every class and no other.
+    """
+    try:
+        weights = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"Expected a YAML or JSON file of class weights at {path}, found none ({error}).") from error
+    if not isinstance(weights, dict):
+        raise ValueError(f"Expected one 'class: weight' a line in {path}, found {type(weights).__name__}.")
+    weights = {str(name): weight for name, weight in weights.items()}
+    missing = [name for name in class_names if name not in weights]
+    unknown = [name for name in weights if name not in class_names]
+    if missing or unknown:
+        raise ValueError(
+            f"Expected a weight for every class in {path} and for no other, found "
+            + " and ".join(
+                words
+                for words in (
+                    f"none for {', '.join(missing)}" if missing else "",
+                    f"one for {', '.join(unknown)}, which no recording has" if unknown else "",
+                )
+                if words
+            )
+            + "."
+        )
+    for name, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0.0 < weight < math.inf:
+            raise ValueError(f"Expected a number above 0 as the weight of {name} in {path}, found {weight!r}.")
+    return torch.tensor([float(weights[name]) for name in class_names])

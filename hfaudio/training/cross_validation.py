@@ -1,0 +1,235 @@
+"""Every fold held out once: what a recipe is worth, by all recordings and not by a lucky few."""
+
+import copy
+import json
+import logging
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from hfaudio.data import DataError, describe_listing
+from hfaudio.evaluation import HEADLINES, Interpretation, compute_metrics, write_error_review
+from hfaudio.training.arguments import LAST_CHECKPOINT
+from hfaudio.training.checkpoints import CheckpointError, remove_checkpoints
+from hfaudio.training.experiment import train_classifier
+from hfaudio.training.output_folder import staged_folder
+from hfaudio.training.run_arguments import RunArguments
+from hfaudio.training.trained_classifier import TrainedClassifier
+
+__all__ = ["CrossValidation", "FoldResult", "cross_validate", "folds_to_run"]
+
+logger = logging.getLogger(__name__)
+
+FOLD_FILE = "fold.json"
+
+
+@dataclass(frozen=True, eq=False)
+class FoldResult:
+    """What was measured with one fold held out.
+
+    Attributes:
+        fold: Its name.
+        metrics: Of the training and of the fold.
+        file_names: Of the recordings in the fold.
+        labels: The class indices of each.
+        logits: `(recordings, num_labels)`.
+        class_names: In the order of the indices.
+        multi_label: Whether a recording can have any number of classes.
+    """
+
+    fold: str
+    metrics: Mapping[str, Any]
+    file_names: Sequence[str]
+    labels: Sequence[Sequence[int]]
+    logits: np.ndarray
+    class_names: Sequence[str]
+    multi_label: bool
+
+    @classmethod
+    def of(cls, fold: str, trained: TrainedClassifier) -> "FoldResult":
+        """What a run that held out a fold has measured."""
+        held_out = trained.split["test"]
+        multi_label = trained.model.config.problem_type == "multi_label_classification"
+        labels = held_out["label"][:]
+        return cls(
+            fold,
+            trained.metrics,
+            held_out["file_name"][:],
+            labels if multi_label else [[label] for label in labels],
+            trained.logits,
+            trained.model.config.class_names,
+            multi_label,
+        )
+
+    def save(self, folder: Path, settings: Mapping[str, str]) -> None:
+        """Writes it, and the settings that gave it."""
+        written = {name: value for name, value in vars(self).items() if name != "logits"}
+        written |= {"logits": self.logits.tolist(), "settings": dict(settings)}
+        (folder / FOLD_FILE).write_text(json.dumps(written), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, settings: Mapping[str, str]) -> "FoldResult | None":
+        """Reads what `save` wrote, or None if it is not there.
+
+        Raises:
+            CheckpointError: Other settings gave it.
+        """
+        path = folder / FOLD_FILE
+        if not path.is_file():
+            return None
+        written = json.loads(path.read_text(encoding="utf-8"))
+        made_with = written.pop("settings")
+        for name, value in settings.items():
+            if made_with.get(name) != value:
+                raise CheckpointError(
+                    f"Expected in {folder} a fold of the same settings, found --{name} {made_with.get(name, 'none')} "
+                    f"in place of {value}; give the same flags, or start anew in another --output_dir."
+                )
+        return cls(**{**written, "logits": np.array(written["logits"], np.float32)})
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """The results of all folds.
+
+    Attributes:
+        folds: One for each fold that was held out, in their order.
+    """
+
+    folds: tuple[FoldResult, ...]
+
+    def scores(self, metric: str) -> list[float]:
+        """One score of each fold, such as `accuracy`."""
+        return [float(fold.metrics[f"eval_{metric}"]) for fold in self.folds]
+
+    @property
+    def interpretation(self) -> Interpretation:
+        """The errors on all recordings, each predicted by the run that held it out."""
+        first = self.folds[0]
+        labels: Any = [own for fold in self.folds for own in fold.labels]
+        return Interpretation.from_predictions(
+            [name for fold in self.folds for name in fold.file_names],
+            labels if first.multi_label else [label for (label,) in labels],
+            np.concatenate([fold.logits for fold in self.folds]),
+            first.class_names,
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Mean and standard deviation over the folds, the metrics of all recordings together, and what it cost."""
+        pooled = self.interpretation
+        prediction = _Prediction(pooled.logits, pooled.labels)
+        names = [name for name in HEADLINES if f"eval_{name}" in self.folds[0].metrics]
+        return {
+            "metrics": {
+                name: {
+                    "mean": statistics.mean(self.scores(name)),
+                    "std": statistics.stdev(self.scores(name)) if len(self.folds) > 1 else None,
+                    "pooled": compute_metrics(prediction)[name],
+                    "folds": dict(zip([fold.fold for fold in self.folds], self.scores(name), strict=True)),
+                }
+                for name in names
+            },
+            "recordings": len(pooled.file_names),
+            "train_seconds": {fold.fold: fold.metrics["train_runtime"] for fold in self.folds},
+        }
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes `cross_validation.json`, `out_of_fold.parquet` and, in `eval`, the errors of all recordings.
+
+        `out_of_fold.parquet` has one row a recording: `file_name`, `fold`, `labels`, `predicted`, and one column of
+        probabilities for each class.
+        """
+        folder = Path(folder)
+        (folder / "cross_validation.json").write_text(json.dumps(self.summary(), indent=2) + "\n", encoding="utf-8")
+        pooled = self.interpretation
+        names = pooled.class_names
+        predicted = pooled.predicted
+        columns: dict[str, Any] = {
+            "file_name": list(pooled.file_names),
+            "fold": [fold.fold for fold in self.folds for _ in fold.file_names],
+            "labels": [[names[label] for label in own] for fold in self.folds for own in fold.labels],
+            "predicted": [
+                [names[label] for label in (np.flatnonzero(own) if pooled.multi_label else [own])] for own in predicted
+            ],
+        }
+        columns |= {f"probability_{name}": pooled.probabilities[:, index] for index, name in enumerate(names)}
+        pyarrow.parquet.write_table(pa.table(columns), folder / "out_of_fold.parquet")
+        write_error_review(pooled, folder / "eval")
+
+
+@dataclass(frozen=True)
+class _Prediction:
+    predictions: np.ndarray
+    label_ids: np.ndarray
+
+
+def folds_to_run(run: RunArguments) -> list[str]:
+    """The folds that are held out one after the other: those named, or all that are given or to be made.
+
+    Args:
+        run: All settings; `run.data.eval_folds` names some of the folds, none takes all.
+
+    Raises:
+        hfaudio.data.DataError: There are no folds, or one that is named is none of them.
+    """
+    if run.data.num_folds is not None:
+        found = [str(number) for number in range(1, run.data.num_folds + 1)]
+    else:
+        given = {fold for fold in describe_listing(run.data.listing())["fold"] if fold is not None}
+        found = sorted(given, key=lambda name: (len(name), name))
+    if len(found) < 2:
+        raise DataError(
+            f"Expected at least two folds, found {len(found)}; name their column with --fold_column, or make some "
+            "with --num_folds."
+        )
+    unknown = [name for name in run.data.eval_folds if name not in found]
+    if unknown:
+        raise DataError(f"Expected --eval_folds among {', '.join(found)}, found {', '.join(unknown)}.")
+    return [name for name in found if not run.data.eval_folds or name in run.data.eval_folds]
+
+
+def cross_validate(run: RunArguments) -> CrossValidation:
+    """Trains once for each fold, with that fold held out, and keeps what each run predicts.
+
+    A fold that is finished in the output folder is not trained again, and one that was interrupted goes on from its
+    last checkpoint. No epoch is chosen: each run is scored with its last weights.
+
+    Args:
+        run: All settings; each run gets a folder `fold-NAME` in `run.training.output_dir`.
+
+    Raises:
+        hfaudio.data.DataError: There are no folds, or the recordings cannot be used as asked.
+        hfaudio.training.CheckpointError: The output folder has folds of other settings.
+    """
+    results = []
+    names = folds_to_run(run)
+    for position, fold in enumerate(names, start=1):
+        folder = Path(run.training.output_dir) / f"fold-{fold}"
+        one = _holding_out(run, fold, folder)
+        settings = one.result_settings()
+        result = FoldResult.load(folder, settings)
+        if result is None:
+            logger.info("Fold %s (%d of %d)", fold, position, len(names))
+            trained = train_classifier(one)
+            result = FoldResult.of(fold, trained)
+            if run.training.process_index == 0:
+                with staged_folder(folder) as staging:
+                    trained.save(staging)
+                    result.save(staging, settings)
+                remove_checkpoints(folder)
+        results.append(result)
+    return CrossValidation(tuple(results))
+
+
+def _holding_out(run: RunArguments, fold: str, folder: Path) -> RunArguments:
+    training = copy.copy(run.training)  # not made anew: `TrainingArguments` changes what it was given
+    training.output_dir = str(folder)
+    training.resume_from_checkpoint = LAST_CHECKPOINT if any(folder.glob("checkpoint-*")) else None
+    return replace(run, data=replace(run.data, eval_folds=[fold]), training=training)

@@ -1,0 +1,88 @@
+"""What a training run leaves behind, and the folder that holds it."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+
+from hfaudio.data import LeftOut, write_split
+from hfaudio.evaluation import Interpretation, plot_training_curves, prediction_rows, write_error_review
+from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
+
+__all__ = ["TrainedClassifier"]
+
+DOTS_PER_INCH = 120
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """What a training run leaves behind.
+
+    Attributes:
+        model: The last weights, averaged if they were to be; no epoch is chosen on the held-out part.
+        feature_extractor: With the training part's normalization.
+        split: The recordings of the parts `train` and `test`; without `train` where that is streamed from a table.
+        split_description: How they were chosen, in a few words.
+        left_out: The recordings that could not be used.
+        metrics: Of the training and of the held-out part.
+        logits: `(recordings, num_labels)`, of the held-out part.
+        log_history: What was logged on the way, as `Trainer` has it.
+    """
+
+    model: SpectrogramCNNForAudioClassification
+    feature_extractor: SpectrogramCNNFeatureExtractor
+    split: datasets.DatasetDict
+    split_description: str
+    left_out: Sequence[LeftOut]
+    metrics: Mapping[str, Any]
+    logits: np.ndarray
+    log_history: Sequence[Mapping[str, Any]]
+
+    @property
+    def predictions(self) -> list[dict[str, Any]]:
+        """One row for each held-out recording; see `hfaudio.evaluation.prediction_rows`."""
+        held_out = self.split["test"]
+        return prediction_rows(held_out["file_name"], held_out["label"], self.logits, self.model.config.class_names)
+
+    @property
+    def interpretation(self) -> Interpretation:
+        """The errors on the held-out part."""
+        held_out = self.split["test"]
+        return Interpretation.from_predictions(
+            held_out["file_name"][:],
+            held_out["label"][:],
+            self.logits,
+            self.model.config.class_names,
+            held_out.with_format("numpy")["waveform"],
+            self.feature_extractor.sampling_rate,
+        )
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes the model with its code and configuration, the metrics, tables, and pictures of errors and curves."""
+        folder = Path(folder)
+        self.model.save_pretrained(folder)
+        self.feature_extractor.save_pretrained(folder)
+        with (folder / "all_results.json").open("w", encoding="utf-8") as file:
+            json.dump(dict(self.metrics), file, indent=2)
+            file.write("\n")
+        write_split(self.split, folder / "split.csv", self.left_out)
+        _write_csv(folder / "left_out.csv", ("file_name", "reason"), map(asdict, self.left_out))
+        predictions = self.predictions
+        (folder / "eval").mkdir(exist_ok=True)
+        _write_csv(folder / "eval" / "predictions.csv", tuple(predictions[0]), predictions)
+        write_error_review(self.interpretation, folder / "eval")
+        curves = plot_training_curves(self.log_history)
+        curves.savefig(folder / "eval" / "training_curves.png", dpi=DOTS_PER_INCH)
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
