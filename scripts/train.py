@@ -17,7 +17,6 @@ from hfaudio.hub import CardFacts, write_model_card
 from hfaudio.training import (
     RARELY_USED,
     CheckpointError,
-    DataArguments,
     DivergedError,
     RunArguments,
     TrainedClassifier,
@@ -53,7 +52,7 @@ def main(argv: list[str]) -> None:
     output_dir = Path(run.training.output_dir)
     with staged_folder(output_dir) as folder:
         trained.save(folder)
-        facts = card_facts(run.data, trained, output_dir, argv)
+        facts = card_facts(run, trained, output_dir, argv)
         write_model_card(folder, trained.model, trained.feature_extractor, trained.metrics, facts)
     remove_checkpoints(output_dir)
     report(trained, output_dir)
@@ -69,16 +68,17 @@ def find_learning_rate(run: RunArguments) -> None:
     print(f"suggestion: --learning_rate {search.suggestion:.2g} ({run.training.output_dir}/find_lr.png)")
 
 
-def card_facts(data: DataArguments, trained: TrainedClassifier, output_dir: Path, argv: list[str]) -> CardFacts:
+def card_facts(run: RunArguments, trained: TrainedClassifier, output_dir: Path, argv: list[str]) -> CardFacts:
     """What the model card says of this run."""
-    dataset_name = " and ".join(Path(source).resolve().name for source in data.dataset)
+    dataset_name = " and ".join(Path(source).resolve().name for source in run.data.dataset)
     return CardFacts(
         model_name=output_dir.resolve().name,
         dataset_name=dataset_name or "the built-in synthetic sounds",
         split_description=trained.split_description,
         command=shlex.join(["accelerate", "launch", "scripts/train.py", *without_tokens(argv)]),
-        synthetic=not data.dataset,
+        synthetic=not run.data.dataset,
         random_split=trained.split_description.endswith("(recordings at random)"),
+        early_stopping=run.training.early_stopping_patience > 0,
     )
 
 

@@ -121,7 +121,11 @@ class Crops(torch.utils.data.Dataset[dict[str, Any]]):
         return len(self.targets)
 
     def __getitem__(self, key: int | ExampleKey) -> dict[str, Any]:
-        """Returns `waveform` (float32, `(samples,)`), `labels` and, for a training example, `seed` and `progress`."""
+        """Returns an example.
+
+        It has `waveform` (float32, `(samples,)`) and `labels`; a training example also its `seed` and `progress`, and
+        `crop_samples`, the length that its crop has where the recording is long enough.
+        """
         if not isinstance(key, tuple):
             return {"waveform": self._waveform(key), "labels": self.targets[key]}
         index, seed, progress = ExampleKey(*key)
@@ -130,7 +134,13 @@ class Crops(torch.utils.data.Dataset[dict[str, Any]]):
         samples = self._crop(index, self.crop, np.random.default_rng(seed), progress)
         if self.augmentation is not None:
             samples = self.augmentation(samples, seed)
-        return {"waveform": samples, "labels": self.targets[index], "seed": seed, "progress": progress}
+        return {
+            "waveform": samples,
+            "labels": self.targets[index],
+            "seed": seed,
+            "progress": progress,
+            "crop_samples": self.crop.length(progress),
+        }
 
     def _waveform(self, index: int) -> np.ndarray:
         raise NotImplementedError  # by AudioCrops and StreamedCrops

@@ -53,7 +53,7 @@ class StreamedCrops(Crops):
         self._left_out = left_out or LeftOutLog()
 
     def __getitem__(self, key: int | ExampleKey) -> dict[str, object]:
-        """Returns `waveform` (float32, `(samples,)`), `labels` and, for a training example, `seed` and `progress`."""
+        """Returns an example, as `Crops` has it."""
         index, seed, progress = ExampleKey(*key) if isinstance(key, tuple) else ExampleKey(key, 0)
         others = np.random.default_rng([seed, index])
         for _ in range(MOST_DRAWS):

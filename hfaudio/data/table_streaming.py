@@ -129,7 +129,7 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
         self._left_out = left_out or LeftOutLog()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yields `waveform` (float32, `(samples,)`), `labels`, `seed` and `progress`, as `AudioCrops` has them.
+        """Yields training examples, as `AudioCrops` has them.
 
         How long the training is, a stream does not know: `progress` is always 1.
 
@@ -154,7 +154,13 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
                 if self.augmentation is not None:
                     crop = self.augmentation(crop, seed)
                 target = as_targets([row["label"]], self._label)[0]
-                yield {"waveform": crop, "labels": target, "seed": seed, "progress": 1.0}
+                yield {
+                    "waveform": crop,
+                    "labels": target,
+                    "seed": seed,
+                    "progress": 1.0,
+                    "crop_samples": self.crop.samples,
+                }
             if passed == 0:
                 return  # there are fewer files than workers
             if read == 0:

@@ -297,6 +297,8 @@ class AudioTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise ValueError(f"--loss must be one of {', '.join(LOSSES)}, found {self.loss!r}.")
+        if self.loss != "focal" and self.focal_gamma != type(self).focal_gamma:
+            raise ValueError(f"--focal_gamma needs --loss focal, found {self.loss}.")
         for name in AT_LEAST_ZERO:
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"--{name} must be a number of at least 0, found {getattr(self, name)}.")
@@ -310,6 +312,8 @@ class AudioTrainingArguments(TrainingArguments):
         for name in ("batch_growth", "batch_growth_times"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, found {getattr(self, name)}.")
+        if self.batch_growth == 1 and self.batch_growth_times != type(self).batch_growth_times:
+            raise ValueError("--batch_growth_times needs --batch_growth, found none.")
         if self.unfreeze_gradually and not self.freeze_backbone_epochs:
             raise ValueError("--unfreeze_gradually needs --freeze_backbone_epochs, found none.")
         if self.early_stopping_patience and self.eval_strategy == "no":

@@ -64,6 +64,9 @@ class AugmentationArguments:
     num_time_masks: int = field(default=1, metadata={"help": "Masks over frames for each example."})
 
     def __post_init__(self) -> None:
+        for name in ("mixup_alpha", "mixing_probability"):
+            if self.mixing == "none" and getattr(self, name) != getattr(type(self), name):
+                raise ValueError(f"--{name} needs a --mixing, found none.")
         self.mix()
         self.feature_changes()
         self.waveform_changes(sampling_rate=16_000)

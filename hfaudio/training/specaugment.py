@@ -108,8 +108,8 @@ class SpecAugmentCollator:
         """Collates examples of `AudioCrops` or `MixedCrops`.
 
         Args:
-            examples: Each with a `waveform (samples,)`, `labels` and, for training, a `seed` and `progress`; those to
-                be mixed as features also with a `partner (samples,)` and `ratio`.
+            examples: Each with a `waveform (samples,)`, `labels` and, for training, `seed`, `progress` and
+                `crop_samples`; those to be mixed as features also with a `partner (samples,)` and `ratio`.
 
         Returns:
             `input_features`, `attention_mask` and `labels`, `(batch,)` or `(batch, num_labels)`.
@@ -118,7 +118,7 @@ class SpecAugmentCollator:
         labels = torch.from_numpy(np.array([example["labels"] for example in examples]))
         if not all("seed" in example for example in examples):
             return {**self._extract(waveforms, self.feature_extractor), "labels": labels}
-        extractor = self._for_crops(max(map(len, waveforms)))
+        extractor = self._for_crops(examples[0].get("crop_samples", self.feature_extractor.crop_samples))
         batch = self._extract(waveforms, extractor)
         self._mix_features(batch, examples, extractor)
         return {**self._change(batch, examples), "labels": labels}
@@ -128,13 +128,12 @@ class SpecAugmentCollator:
     ) -> dict[str, Tensor]:
         return dict(extractor(list(waveforms), sampling_rate=extractor.sampling_rate))
 
-    def _for_crops(self, longest: int) -> SpectrogramCNNFeatureExtractor:
+    def _for_crops(self, crop_samples: int) -> SpectrogramCNNFeatureExtractor:
         """An extractor that leaves crops as short as they are while they still grow."""
-        extractor = self.feature_extractor
-        if longest >= extractor.crop_samples:
-            return extractor
-        shorter = copy.copy(extractor)
-        shorter.crop_seconds = max(longest, extractor.win_length) / extractor.sampling_rate
+        if crop_samples == self.feature_extractor.crop_samples:
+            return self.feature_extractor
+        shorter = copy.copy(self.feature_extractor)
+        shorter.crop_seconds = crop_samples / shorter.sampling_rate
         return shorter
 
     def _mix_features(

@@ -38,6 +38,8 @@ def test_every_flag_arrives_where_it_is_used() -> None:
         ({"mixing": "odd"}, "kind must be one of between_class, mixup, mixup_features, found 'odd'"),
         ({"mixup_alpha": 0.0}, "alpha must be above 0"),
         ({"mixing_probability": -0.1}, "probability must be from 0 to 1"),
+        ({"mixing": "none", "mixup_alpha": 0.5}, "--mixup_alpha needs a --mixing, found none."),
+        ({"mixing": "none", "mixing_probability": 0.5}, "--mixing_probability needs a --mixing, found none."),
         ({"style_mixing": 2.0}, "style_mixing must be from 0 to 1"),
         ({"progressive_resolution": 1.5}, "first_scale must be above 0 and at most 1"),
         ({"waveform_augmentation": "odd"}, "must be one of none, light, strong or the path of a YAML file"),

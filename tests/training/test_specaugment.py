@@ -138,11 +138,16 @@ def test_the_picture_grows_with_the_progress(extractor, rng) -> None:
 
 
 def test_crops_that_still_grow_are_not_padded(extractor, rng) -> None:
-    shorter = [{**example, "waveform": example["waveform"][:4_000]} for example in examples(rng)]
     collator = SpecAugmentCollator(extractor, FeatureChanges(0, 0))
-    assert collator(shorter)["input_features"].shape[-1] == 1 + 4_000 // extractor.hop_length
+
+    def frames(batch: list[dict]) -> int:
+        return collator(batch)["input_features"].shape[-1]
+
+    shorter = [{**example, "waveform": example["waveform"][:4_000]} for example in examples(rng)]
     whole = 1 + extractor.crop_samples // extractor.hop_length
-    assert collator(without_seeds(shorter))["input_features"].shape[-1] == whole
+    assert frames([{**example, "crop_samples": 4_000} for example in shorter]) == 1 + 4_000 // extractor.hop_length
+    assert frames([{**example, "crop_samples": extractor.crop_samples} for example in shorter]) == whole
+    assert frames(without_seeds(shorter)) == whole
 
 
 def test_features_are_mixed_where_a_partner_is_given(extractor, rng) -> None:

@@ -21,9 +21,10 @@ def make_trainer(audio, extractor, tmp_path: Path):
         torch.manual_seed(0)
         config = SpectrogramCNNConfig(hidden_sizes=[4, 8], depths=[1, 1], num_labels=10, dropout=0.0)
         defaults = {"output_dir": str(tmp_path), "max_steps": 2, "per_device_train_batch_size": 8, "use_cpu": True}
-        training = AudioTrainingArguments(
-            focal_gamma=gamma, save_strategy="no", **{**defaults, "eval_strategy": "no", **arguments}
-        )
+        defaults |= {"save_strategy": "no", "eval_strategy": "no"}
+        if arguments.get("loss", "focal") == "focal":
+            defaults |= {"loss": "focal", "focal_gamma": gamma}
+        training = AudioTrainingArguments(**{**defaults, **arguments})
         augmentation = WaveformAugmentation("light", 16_000) if augment else None
         return FocalLossTrainer(
             model=SpectrogramCNNForAudioClassification(config),
@@ -68,7 +69,7 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(make_trainer, loss
 
 def test_the_loss_follows_the_arguments(make_trainer) -> None:
     assert make_trainer(gamma=1.5).compute_loss_func.gamma == 1.5
-    assert make_trainer(gamma=1.5, loss="cross_entropy").compute_loss_func.gamma == 0.0
+    assert make_trainer(loss="cross_entropy").compute_loss_func.gamma == 0.0
     assert make_trainer(label_smoothing_factor=0.2).compute_loss_func.label_smoothing == 0.2
 
 
@@ -172,8 +173,8 @@ def test_the_rate_rises_and_falls_once(make_trainer) -> None:
 def test_batches_grow(make_trainer) -> None:
     arguments = {"max_steps": -1, "num_train_epochs": 2, "per_device_train_batch_size": 10}
     steps = []
-    for growth in (1, 5):
-        trainer = make_trainer(**arguments, batch_growth=growth, batch_growth_times=1)
+    for growth in ({}, {"batch_growth": 5, "batch_growth_times": 1}):
+        trainer = make_trainer(**arguments, **growth)
         trainer.train()
         steps.append(trainer.state.global_step)
     assert steps == [10, 6]
