@@ -14,6 +14,9 @@ __all__ = ["AudioCrops", "CropRule", "Crops", "ExampleKey", "as_targets", "label
 Augmentation = Callable[[np.ndarray, int], np.ndarray]
 
 FULLY_GROWN = 0.75  # of the training; the rest of it sees whole crops
+QUIET = 1e-3  # of a recording's mean power: 30 dB below it
+MOST_DRAWS = 6  # of a place that is not silent
+LOOKED_AT = 200_000  # samples
 
 
 class ExampleKey(NamedTuple):
@@ -66,20 +69,35 @@ class CropRule:
         return round(grown(self.first_samples, self.samples, progress))
 
     def draw(self, waveform: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> np.ndarray:
-        """Cuts a crop out of `(samples,)` at a random place; a shorter waveform comes back whole, at its speed."""
+        """Cuts a crop out of `(samples,)` at a random place; a shorter waveform comes back whole, at its speed.
+
+        A place where the recording is silent is drawn anew, up to five times: nothing of its class is to be heard.
+        """
         length = self.length(progress)
         factor = self.speed ** float(rng.uniform(-1.0, 1.0)) if self.speed > 1.0 else 1.0
         needed = length if factor == 1.0 else math.ceil(length * factor) + 1
         spare = len(waveform) + 2 * self.margin - needed
+        crop = waveform
         if spare > 0:
-            start = int(rng.integers(spare + 1)) - self.margin
-            crop = waveform[max(start, 0) : max(start + needed, 0)]
-            if len(crop) < needed and self.margin > 0:
-                before = min(max(-start, 0), needed)
-                crop = np.pad(crop, (before, needed - before - len(crop)))
-        else:
-            crop = waveform
+            audible = QUIET * needed * _power(waveform)
+            for _ in range(MOST_DRAWS):
+                crop = self._cut(waveform, int(rng.integers(spare + 1)) - self.margin, needed)
+                if crop @ crop >= audible:
+                    break
         return crop if factor == 1.0 else _change_speed(crop, factor)[:length]
+
+    def _cut(self, waveform: np.ndarray, start: int, needed: int) -> np.ndarray:
+        crop = waveform[max(start, 0) : max(start + needed, 0)]
+        if len(crop) == needed:
+            return crop
+        before = min(max(-start, 0), needed)
+        return np.pad(crop, (before, needed - before - len(crop)))
+
+
+def _power(waveform: np.ndarray) -> float:
+    """The mean power of `(samples,)`; of a long recording not every sample is looked at."""
+    some = waveform[:: 1 + len(waveform) // LOOKED_AT]
+    return float(some @ some) / len(some)
 
 
 def grown(first: float, last: float, progress: float) -> float:

@@ -111,6 +111,15 @@ def test_a_crop_may_reach_into_the_silence_around_a_recording() -> None:
     assert {wider.draw(samples[:10], np.random.default_rng(seed)).shape for seed in range(50)} == {(100,)}
 
 
+def test_a_silent_place_is_drawn_anew() -> None:
+    samples = np.zeros(40_000, np.float32)
+    samples[:8_000] = np.sin(np.arange(8_000))
+    rule = CropRule(4_000)
+    silent = sum(not rule.draw(samples, np.random.default_rng(seed)).any() for seed in range(200))
+    assert silent == pytest.approx(200 * (7 / 9) ** 6, abs=20)  # two crops in nine touch the sound
+    assert not rule.draw(np.zeros(10_000, np.float32), np.random.default_rng(0)).any()
+
+
 def test_crops_grow_for_three_quarters_of_the_training(audio) -> None:
     rule = CropRule(4_000, first_samples=1_000)
     assert [rule.length(progress) for progress in (0.0, 0.375, 0.75, 1.0)] == [1_000, 2_500, 4_000, 4_000]
