@@ -63,13 +63,21 @@ def test_the_saved_folder_holds_all_that_the_contract_names(trained, tmp_path) -
         "all_results.json",
         "config.json",
         "configuration_spectrogram_cnn.py",
+        "eval/confusion_matrix.png",
+        "eval/most_confused.csv",
+        "eval/per_class.csv",
         "eval/predictions.csv",
+        "eval/top_losses.csv",
+        "eval/top_losses.png",
+        "eval/training_curves.png",
         "feature_extraction_spectrogram_cnn.py",
         "left_out.csv",
         "model.safetensors",
         "modeling_spectrogram_cnn.py",
         "preprocessor_config.json",
         "split.csv",
+        "timm_trunk_spectrogram_cnn.py",
+        "windows_spectrogram_cnn.py",
     ]
     assert json.loads((tmp_path / "all_results.json").read_text()) == trained.metrics
     assert (tmp_path / "left_out.csv").read_text() == "file_name,reason\n"
