@@ -47,32 +47,23 @@ def _read(path: str) -> int:
 
 def preparation(folder: str) -> dict[str, float]:
     """Files decoded in a second by soundfile alone, and by `cached_shards` into an empty cache; medians."""
-    from hfaudio.data import Columns, available_cores, list_recordings, prepared_cache
-    from hfaudio.data.near_duplicates import FINGERPRINT_SIZE
+    from hfaudio.data import Columns, available_cores, list_recordings
 
     column = "category" if (Path(folder) / "metadata.csv").is_file() else None
     recordings = list_recordings(folder, Columns(label=column)).recordings
     paths = [str(recording.audio) for recording in recordings]
     cores = available_cores()
-    no_fingerprint = np.zeros(FINGERPRINT_SIZE, np.float16)
-    bare, whole, without = [], [], []
+    bare, whole = [], []
     for _ in range(TURNS):
         bare.append(bare_decoding(paths, cores))
         whole.append(_preparing(recordings, cores))
-        with mock.patch.object(prepared_cache, "acoustic_fingerprint", return_value=no_fingerprint):
-            without.append(_preparing(recordings, cores))
     return {
         "files": len(paths),
         "cores": cores,
         "bare soundfile, files/s": len(paths) / statistics.median(bare),
         "preparation, files/s": len(paths) / statistics.median(whole),
-        "preparation / bare": _ratio(bare, whole),
-        "without fingerprints / bare": _ratio(bare, without),
+        "preparation / bare": statistics.median(one / two for one, two in zip(bare, whole, strict=True)),
     }
-
-
-def _ratio(bare: list[float], other: list[float]) -> float:
-    return statistics.median(one / two for one, two in zip(bare, other, strict=True))
 
 
 def _preparing(recordings: "Sequence[Recording]", cores: int) -> float:

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.sparse
 
 from hfaudio.data.errors import DataError
-from hfaudio.data.near_duplicates import FINGERPRINT_SIZE, near_duplicate_pairs
+from hfaudio.data.near_duplicates import near_duplicate_pairs
 
-__all__ = ["check_parts", "connected_groups", "shared_values", "stack_fingerprints", "warn_of_near_duplicates"]
+__all__ = ["check_parts", "connected_groups", "shared_values", "warn_of_near_duplicates"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,19 +78,21 @@ def check_parts(train: datasets.Dataset, test: datasets.Dataset, groups_may_meet
     logger.warning("The score will flatter: found %s. Without --split random no source is divided.", found)
 
 
-def warn_of_near_duplicates(train: datasets.Dataset, test: datasets.Dataset) -> int:
+def warn_of_near_duplicates(file_names: Sequence[str], fingerprints: np.ndarray, held_out: np.ndarray) -> int:
     """Warns of recordings on both sides that sound the same, such as one re-encoded, louder or shifted.
 
     Args:
-        train: Rows of a `PreparedAudio`.
-        test: Other rows of it.
+        file_names: Of all recordings.
+        fingerprints: `(recordings, FINGERPRINT_SIZE)`, of `fingerprints_of`.
+        held_out: `(recordings,)`, whether each is to be evaluated on.
 
     Returns:
         How many pairs were found.
     """
-    pairs = near_duplicate_pairs(stack_fingerprints(train), stack_fingerprints(test))
+    train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    pairs = near_duplicate_pairs(fingerprints[train], fingerprints[test])
     if len(pairs):
-        names = [f"{train[int(i)]['file_name']} and {test[int(j)]['file_name']}" for i, j in pairs[:NAMED_AT_MOST]]
+        names = [f"{file_names[train[i]]} and {file_names[test[j]]}" for i, j in pairs[:NAMED_AT_MOST]]
         logger.warning(
             "The score may flatter: %d pairs of recordings on both sides of the split sound alike: %s%s",
             len(pairs),
@@ -98,11 +100,6 @@ def warn_of_near_duplicates(train: datasets.Dataset, test: datasets.Dataset) -> 
             ", and more" if len(pairs) > NAMED_AT_MOST else "",
         )
     return len(pairs)
-
-
-def stack_fingerprints(dataset: datasets.Dataset) -> np.ndarray:
-    """The fingerprints of all recordings, `(recordings, FINGERPRINT_SIZE)` in float16."""
-    return np.frombuffer(b"".join(dataset["fingerprint"]), np.float16).reshape(len(dataset), FINGERPRINT_SIZE)
 
 
 def _pairs(train: datasets.Dataset, test: datasets.Dataset, column: str, values: set[str]) -> str:

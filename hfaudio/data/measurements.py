@@ -20,6 +20,7 @@ SILENT_FRAME_DB = -60.0
 MEASUREMENTS = {
     "unreadable": pa.string(),  # why nothing can be learned from it, or null
     "content_hash": pa.string(),  # of the waveform
+    "sampling_rate": pa.int32(),  # of the waveform, Hz
     "seconds": pa.float64(),  # of the file or its span, before trimming
     "native_sampling_rate": pa.int32(),  # Hz
     "channels": pa.int32(),
@@ -59,6 +60,7 @@ def measure_recording(
     return waveform, {
         "unreadable": None,
         "content_hash": xxhash.xxh3_128_hexdigest(waveform.data),
+        "sampling_rate": sampling_rate,
         "seconds": len(native.samples) / native.sampling_rate,
         "native_sampling_rate": native.sampling_rate,
         "channels": native.channels,

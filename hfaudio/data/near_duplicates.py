@@ -4,7 +4,6 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.fft
-import torch
 
 __all__ = ["FINGERPRINT_SIZE", "SIMILARITY_THRESHOLD", "acoustic_fingerprint", "near_duplicate_pairs"]
 
@@ -53,7 +52,7 @@ def acoustic_fingerprint(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
     if len(samples) < len(window) + (MIN_FRAMES - 1) * hop:
         return nothing
     frames = np.lib.stride_tricks.sliding_window_view(samples, len(window))[::hop]
-    spectrum = torch.fft.rfft(torch.from_numpy(frames * window)).numpy()  # half the time of numpy's
+    spectrum = scipy.fft.rfft(frames * window)  # numpy's would be in double precision
     parts = spectrum.view(np.float32)[:, : 2 * starts[-1]]  # real and imaginary in turns
     energies = np.add.reduceat(np.square(parts), 2 * starts[:-1], axis=1)
     loudness = energies.sum(axis=1)

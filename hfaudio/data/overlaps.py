@@ -8,7 +8,7 @@ from itertools import combinations
 import datasets
 import numpy as np
 
-from hfaudio.data.leakage import stack_fingerprints
+from hfaudio.data.fingerprints import fingerprints_of
 from hfaudio.data.near_duplicates import near_duplicate_pairs
 
 __all__ = ["Copies", "FoldPair", "NearDuplicate", "Overlaps", "Place", "SharedGroup", "find_overlaps", "natural_order"]
@@ -131,7 +131,7 @@ class Overlaps:
 
 
 def find_overlaps(dataset: datasets.Dataset) -> Overlaps:
-    """Finds what recordings share with each other, without reading a waveform.
+    """Finds what recordings share with each other.
 
     Args:
         dataset: Of a `PreparedAudio`.
@@ -142,7 +142,7 @@ def find_overlaps(dataset: datasets.Dataset) -> Overlaps:
         contents[content].append(index)
     # Copies would multiply the pairs, and say nothing that their first does not.
     alike = list(contents.values())
-    fingerprints = stack_fingerprints(dataset)[[own[0] for own in alike]]
+    fingerprints = fingerprints_of(dataset)[[own[0] for own in alike]]
     pairs = near_duplicate_pairs(fingerprints)
     siblings = Counter(place.group for place in places if place.group is not None)
     folds = Counter(place.fold for place in places if place.fold is not None)

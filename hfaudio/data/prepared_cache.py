@@ -26,26 +26,19 @@ from threadpoolctl import threadpool_limits
 from hfaudio.data.decoding import DECODERS, has_torchcodec
 from hfaudio.data.errors import DataError
 from hfaudio.data.measurements import MEASUREMENTS, measure_recording
-from hfaudio.data.near_duplicates import acoustic_fingerprint
 from hfaudio.data.recordings import OTHER_EXTENSIONS, EmbeddedAudio, Recording
 from hfaudio.data.silence import TRIM_MODES
 
 __all__ = ["DecodingSettings", "available_cores", "cached_shards"]
 
-CACHE_VERSION = 3  # raise it whenever the same file would be decoded to other samples or measured otherwise
+CACHE_VERSION = 4  # raise it whenever the same file would be decoded to other samples or measured otherwise
 ROWS_HELD = 16  # decoded recordings that a process holds before they go to the disk ...
 SAMPLES_HELD = 1 << 23  # ... unless they are long
 READ_AT_ONCE = 1 << 20  # bytes
 SMALLEST_SHARD = 16  # recordings, on average
 MOST_SHARDS = 512
 
-SCHEMA = pa.schema(
-    [
-        ("waveform", pa.large_list(pa.float32())),
-        ("fingerprint", pa.binary()),  # float16, see near_duplicates
-        *MEASUREMENTS.items(),
-    ]
-)
+SCHEMA = pa.schema([("waveform", pa.large_list(pa.float32())), *MEASUREMENTS.items()])
 
 
 @dataclass(frozen=True)
@@ -146,7 +139,7 @@ class ShardJob:
                 pa.ipc.new_stream(sink, SCHEMA) as writer,
             ):
                 for rows in _decoded(self.recordings, self.settings):
-                    writer.write_batch(_as_batch(rows, self.settings.sampling_rate))
+                    writer.write_batch(_as_batch(rows))
         with _replacing(name_file) as partial:
             partial.write_text(path.name, encoding="ascii")
         return path
@@ -232,14 +225,12 @@ def _decoded(recordings: Sequence[Recording], settings: DecodingSettings) -> Ite
         yield rows
 
 
-def _as_batch(rows: list[dict[str, Any]], sampling_rate: int) -> pa.RecordBatch:
+def _as_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     waveforms = [row.pop("waveform") for row in rows]
     offsets = np.cumsum([0, *map(len, waveforms)])
     column = pa.LargeListArray.from_arrays(offsets, np.concatenate(waveforms))
-    # All at once and not each after its decoding, which takes half as long again: the processor's caches stay warm.
-    fingerprints = pa.array([acoustic_fingerprint(waveform, sampling_rate).tobytes() for waveform in waveforms])
     measured = pa.RecordBatch.from_pylist(rows, schema=pa.schema(MEASUREMENTS.items()))
-    return pa.RecordBatch.from_arrays([column, fingerprints, *measured.columns], schema=SCHEMA)
+    return pa.RecordBatch.from_arrays([column, *measured.columns], schema=SCHEMA)
 
 
 _jobs: Sequence[ShardJob] = ()  # of a worker process

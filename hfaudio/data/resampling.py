@@ -38,8 +38,13 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     blocks = math.ceil(len(samples) / step)
     padded = np.zeros(margin + blocks * step + margin, np.float32)
     padded[margin : margin + len(samples)] = samples
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * margin + step)[::step]
-    resampled = np.concatenate([windows[:, first : first + len(taps)] @ taps for first, taps in bands], axis=1)
+    resampled = np.empty((blocks, sum(taps.shape[1] for _, taps in bands)), np.float32)
+    column = 0
+    for first, taps in bands:
+        # Window after window, of which each begins `step` samples later and may reach into the next.
+        windows = np.ndarray((blocks, len(taps)), np.float32, padded, 4 * first, (4 * step, 4))
+        np.matmul(windows, taps, out=resampled[:, column : column + taps.shape[1]])
+        column += taps.shape[1]
     return resampled.reshape(-1)[:length]
 
 

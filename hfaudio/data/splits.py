@@ -7,6 +7,7 @@ import datasets
 import numpy as np
 
 from hfaudio.data.errors import DataError
+from hfaudio.data.fingerprints import fingerprints_of
 from hfaudio.data.leakage import check_parts, connected_groups, warn_of_near_duplicates
 from hfaudio.data.recordings import SPLIT_NAMES
 from hfaudio.data.stratification import deal_out
@@ -166,8 +167,8 @@ def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: boo
         logger.warning("No recording of %s is held out: they will not be evaluated.", ", ".join(unseen))
     train, test = dataset.select(np.flatnonzero(~held_out)), dataset.select(np.flatnonzero(held_out))
     check_parts(train, test, groups_may_meet)
-    if "fingerprint" in dataset.column_names:  # streamed recordings have none before they are decoded
-        warn_of_near_duplicates(train, test)
+    if "waveform" in dataset.column_names:  # streamed recordings have none before they are needed
+        warn_of_near_duplicates(dataset["file_name"][:], fingerprints_of(dataset), held_out)
     return datasets.DatasetDict({"train": train, "test": test})
 
 

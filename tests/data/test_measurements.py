@@ -30,6 +30,7 @@ def test_the_measurements_are_of_the_file_and_the_waveform_is_wanted(write_tone)
     assert measurements == {
         "unreadable": None,
         "content_hash": xxhash.xxh3_128_hexdigest(waveform.tobytes()),
+        "sampling_rate": 16_000,
         "seconds": 1.0,
         "native_sampling_rate": 44_100,
         "channels": 2,

@@ -16,7 +16,6 @@ import soundfile
 
 from hfaudio.data import prepared_cache as module
 from hfaudio.data.errors import DataError
-from hfaudio.data.near_duplicates import acoustic_fingerprint
 from hfaudio.data.prepared_cache import DecodingSettings, cached_shards
 from hfaudio.data.ready_datasets import list_dataset
 from hfaudio.data.recordings import Columns, Recording
@@ -78,19 +77,6 @@ def test_a_second_run_decodes_and_reads_nothing(two_classes, decoded, monkeypatc
     monkeypatch.setattr(module, "_content_digest", lambda _: pytest.fail("read again"))
     assert prepare(two_classes) == first
     assert decoded() == []
-
-
-def test_each_recording_has_its_fingerprint(rng, cache, tmp_path) -> None:
-    for index in range(3):
-        swelling = rng.uniform(-0.5, 0.5, 16_000) * np.sin(np.arange(16_000) * (index + 1) / 2_000)
-        soundfile.write(tmp_path / f"{index}.wav", swelling, 16_000)
-    recordings = [Recording(f"{index}.wav", ("x",), str(tmp_path / f"{index}.wav")) for index in range(3)]
-    rows = [row for shard in cached_shards(recordings, SETTINGS, 1) for row in datasets.Dataset.from_file(str(shard))]
-    for row in rows:
-        expected = acoustic_fingerprint(np.float32(row["waveform"]), SETTINGS.sampling_rate)
-        assert expected.any()
-        assert np.frombuffer(row["fingerprint"], np.float16) == pytest.approx(expected, abs=1e-3)
-    assert len({row["fingerprint"] for row in rows}) == 3
 
 
 @pytest.mark.parametrize("num_proc", [1, 3])
