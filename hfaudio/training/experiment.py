@@ -81,7 +81,8 @@ def train_classifier(run: RunArguments) -> TrainedClassifier:
     if training.process_index == 0:
         ready.log.clear()
     split = _without(recordings.split, left_out)
-    model: Any = trainer.model
+    # Without the half precision that it was trained with.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     metrics = {
         **trained.metrics,
         **evaluated.metrics,

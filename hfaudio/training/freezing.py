@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from accelerate.utils import extract_model_from_parallel  # type: ignore[import-untyped]
+from accelerate.utils import extract_model_from_parallel  # type: ignore[import-untyped]  # it has no py.typed
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle

@@ -79,6 +79,16 @@ class FocalLossTrainer(BatchGrowthMixin):
         with self.weight_average.averaged():
             return super().evaluation_loop(*args, **kwargs)
 
+    def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Scores one batch in single precision, as whoever loads the model will, however it is trained."""
+        model: Any = self.model
+        autocasting = model.__dict__.pop("forward", None)  # accelerate hides the method behind an attribute
+        try:
+            return super().prediction_step(*args, **kwargs)
+        finally:
+            if autocasting is not None:
+                model.forward = autocasting
+
     def get_decay_parameter_names(self, model: Any) -> list[str]:
         """The names of the weights that decay: not those of normalizations, whatever they are called, nor biases."""
         return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]

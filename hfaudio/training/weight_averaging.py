@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import broadcast, extract_model_from_parallel  # type: ignore[import-untyped]
+from accelerate.utils import broadcast, extract_model_from_parallel  # type: ignore[import-untyped]  # it has no py.typed
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn

@@ -30,7 +30,11 @@ def trained(synthetic_folder, tmp_path_factory: pytest.TempPathFactory) -> Train
         ModelArguments(hidden_sizes=[4, 8], depths=[1, 1]),
         AugmentationArguments(),
         AudioTrainingArguments(
-            output_dir=str(tmp_path_factory.mktemp("run")), num_train_epochs=1, use_cpu=True, save_strategy="no"
+            output_dir=str(tmp_path_factory.mktemp("run")),
+            num_train_epochs=1,
+            use_cpu=True,
+            bf16=True,
+            save_strategy="no",
         ),
     )
     return train_classifier(run)
@@ -47,6 +51,14 @@ def test_metrics_agree_with_the_predictions(trained) -> None:
     assert trained.metrics["eval_accuracy"] == pytest.approx(right / 10)
     assert [row["file_name"] for row in trained.predictions] == list(trained.split["test"]["file_name"])
     assert all(0.1 <= row["score"] <= 1 for row in trained.predictions)
+
+
+def test_the_model_gives_the_logits_that_were_judged(trained) -> None:
+    recordings = list(trained.split["test"].with_format("numpy")["waveform"])
+    inputs = trained.feature_extractor(recordings, sampling_rate=16_000, return_tensors="pt")
+    with torch.no_grad():
+        logits = trained.model.eval()(**inputs).logits
+    torch.testing.assert_close(logits, torch.from_numpy(trained.logits), rtol=1e-4, atol=1e-5)
 
 
 def test_normalization_is_that_of_the_training_part(trained) -> None:

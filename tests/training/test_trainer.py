@@ -188,3 +188,22 @@ def test_a_run_that_no_longer_improves_stops(make_trainer) -> None:
         trainer.train()
         steps.append(trainer.state.global_step)
     assert steps == [6, 3]
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_half_precision_is_for_training_alone(make_trainer, steps: int) -> None:
+    trainer = make_trainer(bf16=True, max_steps=max(steps, 1), ema_decay=0.0)
+    seen = []
+    trainer.model.classifier.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    if steps:
+        trainer.train()
+        assert set(seen) == {torch.bfloat16}
+        seen.clear()
+    predicted = trainer.predict(trainer.eval_dataset).predictions
+    assert set(seen) == {torch.float32}
+    inputs = trainer.data_collator([trainer.eval_dataset[0], trainer.eval_dataset[1]])
+    seen.clear()
+    with torch.no_grad():
+        logits = trainer.model.eval()(inputs["input_features"], inputs["attention_mask"]).logits
+    assert seen == [torch.bfloat16]  # what it trains with is back in its place
+    np.testing.assert_allclose(predicted[:2], logits, atol=0.05)
