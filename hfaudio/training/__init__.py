@@ -1,10 +1,5 @@
 """Arguments, augmentation, losses, the trainer, and a whole training run."""
 
-from hfaudio.training.arguments import (
-    AudioTrainingArguments,
-    FeatureArguments,
-    ModelArguments,
-)
 from hfaudio.training.augmentation import WaveformAugmentation
 from hfaudio.training.augmentation_arguments import AugmentationArguments
 from hfaudio.training.checkpoints import CheckpointError, remove_checkpoints
@@ -13,8 +8,10 @@ from hfaudio.training.cross_validation import CrossValidation, cross_validate
 from hfaudio.training.cross_validation_page import write_summary_page
 from hfaudio.training.data_arguments import DataArguments, SourceArguments
 from hfaudio.training.experiment import DivergedError, search_learning_rate, train_classifier
+from hfaudio.training.feature_arguments import FeatureArguments
 from hfaudio.training.losses import FocalLoss, focal_loss
 from hfaudio.training.mixing import MixedCrops, Mixing
+from hfaudio.training.model_arguments import ModelArguments
 from hfaudio.training.normalization import fit_normalization
 from hfaudio.training.output_folder import staged_folder
 from hfaudio.training.run_arguments import RARELY_USED, RunArguments
@@ -22,6 +19,7 @@ from hfaudio.training.sampler import SeededSampler
 from hfaudio.training.specaugment import FeatureChanges, SpecAugmentCollator
 from hfaudio.training.trained_classifier import TrainedClassifier
 from hfaudio.training.trainer import FocalLossTrainer
+from hfaudio.training.training_arguments import AudioTrainingArguments
 
 __all__ = [
     "RARELY_USED",

@@ -16,12 +16,12 @@ import pyarrow.parquet
 
 from hfaudio.data import DataError, describe_listing
 from hfaudio.evaluation import HEADLINES, Interpretation, compute_metrics, write_error_review
-from hfaudio.training.arguments import LAST_CHECKPOINT
 from hfaudio.training.checkpoints import CheckpointError, remove_checkpoints
 from hfaudio.training.experiment import train_classifier
 from hfaudio.training.output_folder import staged_folder
 from hfaudio.training.run_arguments import RunArguments
 from hfaudio.training.trained_classifier import TrainedClassifier
+from hfaudio.training.training_arguments import LAST_CHECKPOINT
 
 __all__ = ["CrossValidation", "FoldResult", "cross_validate", "folds_to_run"]
 

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from transformers.utils import logging
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 from hfaudio.training.checkpoints import CheckpointError
 
-__all__ = ["DOWNLOAD", "load_backbone_weights", "load_feature_extractor", "load_for_fine_tuning"]
+__all__ = ["DOWNLOAD", "load_backbone_weights", "load_feature_extractor", "load_for_fine_tuning", "refuse_changes"]
 
 logger = logging.get_logger(__name__)
 
@@ -88,6 +89,24 @@ def load_feature_extractor(name_or_path: str | os.PathLike[str]) -> SpectrogramC
         return SpectrogramCNNFeatureExtractor.from_pretrained(name, revision=revision)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{_expected(source)}, found none: {_first_line(error)}") from error
+
+
+def refuse_changes(arguments: Any, names: Sequence[str]) -> None:
+    """Refuses flags that the model to train further has settled.
+
+    Args:
+        arguments: A dataclass of flags.
+        names: Those that must keep their defaults.
+
+    Raises:
+        ValueError: One was given.
+    """
+    for one in fields(arguments):
+        if one.name in names and getattr(arguments, one.name) != one.default:
+            raise ValueError(
+                f"--{one.name} is settled by --model_name_or_path, found {getattr(arguments, one.name)!r}; "
+                "leave it out."
+            )
 
 
 def _split_revision(source: str) -> tuple[str, str]:

@@ -5,9 +5,11 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from hfaudio.training.arguments import AudioTrainingArguments, FeatureArguments, ModelArguments
 from hfaudio.training.augmentation_arguments import AugmentationArguments
 from hfaudio.training.data_arguments import DataArguments
+from hfaudio.training.feature_arguments import FeatureArguments
+from hfaudio.training.model_arguments import ModelArguments
+from hfaudio.training.training_arguments import AudioTrainingArguments
 
 __all__ = ["RARELY_USED", "RunArguments"]
 

@@ -8,7 +8,6 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hfaudio.model import SpectrogramCNNForAudioClassification
-from hfaudio.training.arguments import AudioTrainingArguments
 from hfaudio.training.batch_growth import BatchGrowth, BatchGrowthMixin
 from hfaudio.training.early_stopping import EarlyStopping
 from hfaudio.training.freezing import TrunkFreezer
@@ -16,6 +15,7 @@ from hfaudio.training.layer_learning_rates import layerwise_groups
 from hfaudio.training.losses import FocalLoss
 from hfaudio.training.one_cycle import one_cycle
 from hfaudio.training.sampler import SeededSampler
+from hfaudio.training.training_arguments import AudioTrainingArguments
 from hfaudio.training.weight_averaging import WeightAverage
 
 __all__ = ["FocalLossTrainer"]

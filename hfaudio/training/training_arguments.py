@@ -1,10 +1,8 @@
-"""The flags of training, as dataclasses that `HfArgumentParser` reads."""
+"""The flags of training, as a dataclass that `HfArgumentParser` reads."""
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from transformers import TrainingArguments
@@ -12,11 +10,9 @@ from transformers.integrations.integration_utils import get_available_reporting_
 from transformers.trainer_utils import get_last_checkpoint
 
 from hfaudio.data import available_cores
-from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor
-from hfaudio.model.timm_trunk_spectrogram_cnn import check_backbone
 from hfaudio.training.checkpoints import CheckpointError
 
-__all__ = ["AudioTrainingArguments", "FeatureArguments", "ModelArguments"]
+__all__ = ["AudioTrainingArguments"]
 
 LOSSES = ("focal", "cross_entropy")
 LAST_CHECKPOINT = "last"
@@ -45,182 +41,6 @@ FIXED: dict[str, tuple[bool, str]] = {
     "gradient_checkpointing": (False, "the model is too small to gain by it"),
 }
 """Flags of `TrainingArguments` that cannot be changed here, and why."""
-
-
-CROP_FLAGS = ("crop_seconds", "max_seconds", "pad_mode")
-
-
-def _refuse_changes(arguments: Any, names: Sequence[str]) -> None:
-    """Refuses flags that a checkpoint has settled."""
-    for one in fields(arguments):
-        if one.name in names and getattr(arguments, one.name) != one.default:
-            raise ValueError(
-                f"--{one.name} is settled by --model_name_or_path, found {getattr(arguments, one.name)!r}; "
-                "leave it out."
-            )
-
-
-@dataclass
-class FeatureArguments:
-    """How waveforms become features."""
-
-    _argument_group_name = "features"
-
-    features: str = field(
-        default="log_mel", metadata={"help": "What is computed.", "choices": ["log_mel", "mfcc", "mfcc_delta"]}
-    )
-    feature_preset: str = field(
-        default="compact",
-        metadata={"help": "Named spectrogram settings.", "choices": ["compact", "power_of_two", "dessa"]},
-    )
-    sampling_rate: int = field(default=16_000, metadata={"help": "Rate that all recordings are cast to, in Hz."})
-    n_fft: int | None = field(default=None, metadata={"help": "Length of the Fourier transform, in samples [preset]."})
-    win_length: int | None = field(default=None, metadata={"help": "Length of the window, in samples [preset]."})
-    hop_length: int | None = field(default=None, metadata={"help": "Step between frames, in samples [preset]."})
-    n_mels: int | None = field(default=None, metadata={"help": "Mel bands [preset]."})
-    n_mfcc: int | None = field(default=None, metadata={"help": "Cepstral coefficients [40]."})
-    crop_seconds: float = field(default=2.0, metadata={"help": "Length of the training crops, in seconds."})
-    max_seconds: float = field(
-        default=30.0, metadata={"help": "Longer recordings are evaluated on their middle part of this length."}
-    )
-    pad_mode: str = field(
-        default="zero",
-        metadata={
-            "help": "How recordings shorter than a crop are extended.",
-            "choices": ["zero", "repeat", "reflect"],
-        },
-    )
-
-    def __post_init__(self) -> None:
-        if self.n_mfcc is not None and self.features == "log_mel":
-            raise ValueError("--n_mfcc needs --features mfcc or mfcc_delta, found log_mel.")
-        self.build_extractor()
-
-    def build_extractor(self) -> SpectrogramCNNFeatureExtractor:
-        """Makes the feature extractor; flags win over the preset.
-
-        Raises:
-            ValueError: A setting lies outside its bounds.
-        """
-        settings = {
-            name: value for name, value in vars(self).items() if name != "feature_preset" and value is not None
-        }
-        return SpectrogramCNNFeatureExtractor.from_preset(self.feature_preset, **settings)
-
-    def apply_crop(self, extractor: SpectrogramCNNFeatureExtractor) -> None:
-        """Lets the flags that change no feature win over those of a checkpoint.
-
-        Args:
-            extractor: Of the checkpoint; is changed.
-
-        Raises:
-            ValueError: A flag was given that would change the features.
-        """
-        _refuse_changes(self, [one.name for one in fields(self) if one.name not in CROP_FLAGS])
-        for one in fields(self):
-            if one.name in CROP_FLAGS and getattr(self, one.name) != one.default:
-                setattr(extractor, one.name, getattr(self, one.name))
-
-
-@dataclass
-class ModelArguments:
-    """The network."""
-
-    _argument_group_name = "model"
-
-    model_size: str = field(
-        default="small", metadata={"help": "Named width and depth.", "choices": ["tiny", "small", "base"]}
-    )
-    hidden_sizes: list[int] | None = field(default=None, metadata={"help": "Width of each stage [model_size]."})
-    depths: list[int] | None = field(default=None, metadata={"help": "Residual blocks of each stage [model_size]."})
-    dropout: float = field(default=0.2, metadata={"help": "Probability of dropping a pooled feature."})
-    model_name_or_path: str | None = field(
-        default=None,
-        metadata={
-            "help": "Train this model further, with its features: a folder, or owner/name[@revision] on the Hub. "
-            "Where the classes differ, the classifier is new."
-        },
-    )
-    backbone: str | None = field(
-        default=None, metadata={"help": "A trunk of timm's in place of ours, such as timm/tf_efficientnet_lite0."}
-    )
-    backbone_weights: str | None = field(
-        default=None,
-        metadata={
-            "help": "Weights for --backbone: pretrained (downloads them), a file, or an installed package with one."
-        },
-    )
-    eval_window_seconds: float | None = field(
-        default=None,
-        metadata={
-            "help": "Score longer recordings in windows of this length and average the probabilities [as a whole]."
-        },
-    )
-    eval_window_hop_seconds: float | None = field(
-        default=None, metadata={"help": "Step from window to window [half a window]."}
-    )
-
-    def __post_init__(self) -> None:
-        if self.backbone_weights is not None and self.backbone is None:
-            raise ValueError(f"--backbone_weights {self.backbone_weights} needs a --backbone, found none.")
-        if self.eval_window_hop_seconds is not None and self.eval_window_seconds is None:
-            raise ValueError("--eval_window_hop_seconds needs --eval_window_seconds, found none.")
-        for name in ("eval_window_seconds", "eval_window_hop_seconds"):
-            seconds = getattr(self, name)
-            if seconds is not None and not 0.0 < seconds < math.inf:
-                raise ValueError(f"--{name} must be above 0 seconds, found {seconds}.")
-        if self.model_name_or_path is not None:
-            _refuse_changes(self, ("model_size", "hidden_sizes", "depths", "dropout", "backbone"))
-        if self.backbone is not None:
-            check_backbone(self.backbone, num_channels=1)
-        self.build_config(num_channels=1, class_names=("no", "yes"))
-
-    def build_config(
-        self, num_channels: int, class_names: Sequence[str], multi_label: bool = False
-    ) -> SpectrogramCNNConfig:
-        """Makes the model's configuration; flags win over the named size.
-
-        Args:
-            num_channels: Channels of the features.
-            class_names: In the order of their indices.
-            multi_label: Whether a recording can have any number of classes.
-
-        Raises:
-            ValueError: A size lies outside its bounds.
-        """
-        sizes = {"hidden_sizes": self.hidden_sizes, "depths": self.depths}
-        return SpectrogramCNNConfig.from_size(
-            self.model_size,
-            num_channels=num_channels,
-            dropout=self.dropout,
-            backbone=self.backbone,
-            problem_type=("multi" if multi_label else "single") + "_label_classification",
-            id2label=dict(enumerate(class_names)),
-            label2id={name: index for index, name in enumerate(class_names)},
-            **{name: size for name, size in sizes.items() if size is not None},
-        )
-
-    def apply_windows(self, config: SpectrogramCNNConfig, extractor: SpectrogramCNNFeatureExtractor) -> None:
-        """Writes into a configuration in which windows recordings are scored, if the flags say so.
-
-        Args:
-            config: Is changed.
-            extractor: What makes the frames.
-
-        Raises:
-            ValueError: The step is longer than a window.
-        """
-        if self.eval_window_seconds is None:
-            return
-        hop_seconds = self.eval_window_hop_seconds or self.eval_window_seconds / 2
-        if hop_seconds > self.eval_window_seconds:
-            raise ValueError(
-                f"--eval_window_hop_seconds must be at most {self.eval_window_seconds} (--eval_window_seconds), found "
-                f"{hop_seconds}."
-            )
-        frames_per_second = extractor.sampling_rate / extractor.hop_length
-        config.eval_window_frames = 1 + round(self.eval_window_seconds * frames_per_second)
-        config.eval_window_hop_frames = max(1, round(hop_seconds * frames_per_second))
 
 
 @dataclass

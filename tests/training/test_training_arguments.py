@@ -1,31 +1,6 @@
 import pytest
 
-from hfaudio.training import (
-    AudioTrainingArguments,
-    CheckpointError,
-    FeatureArguments,
-    ModelArguments,
-)
-
-
-def test_feature_flags_win_over_the_preset() -> None:
-    extractor = FeatureArguments(feature_preset="power_of_two", n_mels=32, pad_mode="repeat").build_extractor()
-    assert (extractor.n_fft, extractor.hop_length, extractor.n_mels, extractor.pad_mode) == (1024, 128, 32, "repeat")
-    with pytest.raises(ValueError, match="--n_mfcc needs --features mfcc or mfcc_delta, found log_mel."):
-        FeatureArguments(n_mfcc=13)
-    with pytest.raises(ValueError, match="hop_length must be an integer from 1 to 800"):
-        FeatureArguments(hop_length=0)
-
-
-def test_model_flags_win_over_the_size() -> None:
-    config = ModelArguments(model_size="tiny", hidden_sizes=[4, 8], depths=[1, 1], dropout=0.4).build_config(
-        3, ("a", "b")
-    )
-    assert (config.num_channels, config.hidden_sizes, config.depths, config.dropout) == (3, [4, 8], [1, 1], 0.4)
-    assert config.id2label == {0: "a", 1: "b"}
-    assert config.label2id == {"a": 0, "b": 1}
-    with pytest.raises(ValueError, match="dropout must be at least 0 and below 1, found 1.5"):
-        ModelArguments(dropout=1.5)
+from hfaudio.training import AudioTrainingArguments, CheckpointError
 
 
 @pytest.mark.parametrize(
