@@ -19,6 +19,7 @@ from hfaudio.training import (
     train_classifier,
 )
 from hfaudio.training.experiment import build_trainer
+from hfaudio.training.mixing import MixedCrops
 from hfaudio.training.training_data import TrainingData, load_training_data
 
 
@@ -105,6 +106,12 @@ def several(several_labels) -> TrainingData:
     return load_training_data(flags, 16_000, seed=0)
 
 
+@pytest.fixture(scope="module")
+def single(synthetic_folder) -> TrainingData:
+    data = DataArguments(dataset=[str(synthetic_folder)], fold_column="fold", eval_folds=["2"], preparation_processes=1)
+    return load_training_data(data, 16_000, seed=0)
+
+
 def trainer_of(recordings: TrainingData, folder, **arguments):
     features, model = FeatureArguments(n_mels=16, crop_seconds=0.5), ModelArguments(hidden_sizes=[4, 8], depths=[1, 1])
     config = model.build_config(1, recordings.class_names, recordings.multi_label)
@@ -145,15 +152,31 @@ def test_smoothed_labels_of_several_classes_lie_nearer_to_one_half(several, tmp_
     assert 0 < trainer.train().training_loss < 10
 
 
-def test_the_step_of_a_large_batch_of_several_classes_is_that_of_its_parts(several, tmp_path) -> None:
-    losses = []
+@pytest.mark.parametrize("arguments", [{}, {"loss": "focal", "focal_gamma": 2.0, "label_smoothing_factor": 0.1}])
+@pytest.mark.parametrize("recordings", ["single", "several"])
+def test_the_step_of_a_large_batch_of_mixtures_is_that_of_its_parts(recordings, arguments, tmp_path, request) -> None:
+    losses, weights = [], []
     for size, steps in ((16, 1), (4, 4)):
         torch.manual_seed(0)
-        arguments = {"per_device_train_batch_size": size, "gradient_accumulation_steps": steps, "seed": 0}
-        trainer = trainer_of(several, tmp_path, **arguments)
+        trainer = trainer_of(
+            request.getfixturevalue(recordings),
+            tmp_path,
+            per_device_train_batch_size=size,
+            gradient_accumulation_steps=steps,
+            class_weights="balanced",
+            optim="sgd",
+            learning_rate=1.0,
+            warmup_steps=0,
+            max_grad_norm=0.0,
+            ema_decay=0.0,
+            **arguments,
+        )
+        assert isinstance(trainer.train_dataset, MixedCrops)
         for module in trainer.model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.train = lambda mode=True, module=module: torch.nn.Module.train(module, False)
         trainer.model.dropout.p = 0.0
         losses.append(trainer.train().training_loss)
+        weights.append(torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-5)
