@@ -78,7 +78,6 @@ def card_facts(run: RunArguments, trained: TrainedClassifier, output_dir: Path, 
         command=shlex.join(["accelerate", "launch", "scripts/train.py", *without_tokens(argv)]),
         synthetic=not run.data.dataset,
         random_split=trained.split_description.endswith("(recordings at random)"),
-        early_stopping=run.training.early_stopping_patience > 0,
     )
 
 

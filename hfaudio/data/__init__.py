@@ -20,7 +20,14 @@ from hfaudio.data.silence import TRIM_MODES
 from hfaudio.data.sound_synthesis import SYNTHETIC_CLASSES, synthesize_clip
 from hfaudio.data.sources import list_recordings
 from hfaudio.data.split_file import split_by_file, write_split
-from hfaudio.data.splits import given_test_parts, make_folds, split_by_folds, split_by_groups, split_randomly
+from hfaudio.data.splits import (
+    given_test_parts,
+    make_folds,
+    split_by_folds,
+    split_by_groups,
+    split_randomly,
+    take_validation_part,
+)
 from hfaudio.data.streaming import StreamedCrops
 from hfaudio.data.synthetic_dataset import SYNTHETIC_VERSION, write_synthetic_dataset
 from hfaudio.data.table_streaming import StreamedTable, TableStream, is_table_source, open_table_stream
@@ -65,6 +72,7 @@ __all__ = [
     "split_by_groups",
     "split_randomly",
     "synthesize_clip",
+    "take_validation_part",
     "typical_recordings",
     "write_report",
     "write_split",

@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = ("file_name", "split", "content_hash")
 LEFT_OUT = "left_out"
-PARTS = ("train", "test", LEFT_OUT)
+PARTS = ("train", "validation", "test", LEFT_OUT)
 
 
 def write_split(split: datasets.DatasetDict, path: str | os.PathLike[str], left_out: Sequence[LeftOut] = ()) -> None:
-    """Writes one row a recording: its name, `train`, `test` or `left_out`, and the hash of its waveform.
+    """Writes one row a recording: its name, its part or `left_out`, and the hash of its waveform.
 
     Args:
         split: The parts of a `PreparedAudio`'s data set.
@@ -45,7 +45,8 @@ def split_by_file(
 ) -> datasets.DatasetDict:
     """Divides recordings as a `split.csv` says.
 
-    What could not be used when it was written stays out, also if it can be used by now.
+    What could not be used when it was written stays out, also if it can be used by now. A validation part counts as
+    trained on: it is taken anew, and is the same with the same seed.
 
     Args:
         dataset: Of a `PreparedAudio`.

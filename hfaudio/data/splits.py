@@ -12,7 +12,15 @@ from hfaudio.data.leakage import check_parts, connected_groups, warn_of_near_dup
 from hfaudio.data.recordings import SPLIT_NAMES
 from hfaudio.data.stratification import deal_out
 
-__all__ = ["divide", "given_test_parts", "make_folds", "split_by_folds", "split_by_groups", "split_randomly"]
+__all__ = [
+    "divide",
+    "given_test_parts",
+    "make_folds",
+    "split_by_folds",
+    "split_by_groups",
+    "split_randomly",
+    "take_validation_part",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +139,32 @@ def make_folds(dataset: datasets.Dataset, num_folds: int, seed: int) -> list[str
         )
     folds = deal_out(_labels(dataset), groups, [1.0 / num_folds] * num_folds, seed)
     return [str(fold + 1) for fold in folds.tolist()]
+
+
+def take_validation_part(split: datasets.DatasetDict, size: float, seed: int) -> datasets.DatasetDict:
+    """Takes whole groups from the part to train on, to evaluate on while training.
+
+    Args:
+        split: The parts `train` and `test`.
+        size: The share of `train` to take, in (0, 0.5].
+        seed: Of the shuffling.
+
+    Returns:
+        The parts `train`, `validation` and `test`.
+
+    Raises:
+        DataError: There are too few groups.
+    """
+    train = split["train"]
+    groups = connected_groups(train["group"][:], train["content_hash"][:])
+    taken = _hold_out(_labels(train), groups, size, seed)
+    if not taken.any():
+        raise DataError(
+            f"Expected recordings for --validation_size {size:g}, found too few sources of each class; leave it out."
+        )
+    return datasets.DatasetDict(
+        train=train.select(np.flatnonzero(~taken)), validation=train.select(np.flatnonzero(taken)), test=split["test"]
+    )
 
 
 def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: bool = False) -> datasets.DatasetDict:

@@ -19,7 +19,7 @@ Curve = tuple[list[float], list[float]]
 
 
 def plot_training_curves(log_history: Sequence[Mapping[str, Any]]) -> "Figure":
-    """Draws the losses, the metrics of the held-out part and the learning rate over the epochs.
+    """Draws the losses, the metrics of the part that is evaluated on the way and the learning rate over the epochs.
 
     What was not logged is left out; where a value is not finite, its curve has a gap and the panel says so.
 
@@ -36,8 +36,8 @@ def plot_training_curves(log_history: Sequence[Mapping[str, Any]]) -> "Figure":
 
     unit = "epoch" if any("epoch" in entry for entry in log_history) else "step"
     panels = [
-        ("Loss", {"training": "loss", "held out": "eval_loss"}),
-        ("Held-out metrics", {words: f"eval_{name}" for name, (words, _) in HEADLINES.items()}),
+        ("Loss", {"training": "loss", "evaluation": "eval_loss"}),
+        ("Evaluation metrics", {words: f"eval_{name}" for name, (words, _) in HEADLINES.items()}),
         ("Learning rate", {"learning rate": "learning_rate"}),
     ]
     drawn = []
@@ -77,7 +77,7 @@ def _finish(axes: "Axes", title: str, curves: Mapping[str, Curve], unit: str) ->
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     finite = [value for _, values in curves.values() for value in values if not math.isnan(value)]
-    if title == "Held-out metrics":
+    if title == "Evaluation metrics":
         axes.set_ylim(0.0, 1.02)
     elif finite and min(finite) >= 0.0:
         axes.set_ylim(0.0, 1.05 * max(finite) or 1.0)

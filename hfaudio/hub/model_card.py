@@ -31,7 +31,6 @@ class CardFacts:
         command: What made the model.
         synthetic: The recordings were synthesised.
         random_split: The held-out part was drawn at random, without regard to sources.
-        early_stopping: The training ended when the held-out part was no longer learned.
     """
 
     model_name: str
@@ -40,7 +39,6 @@ class CardFacts:
     command: str
     synthetic: bool = False
     random_split: bool = False
-    early_stopping: bool = False
 
 
 def write_model_card(

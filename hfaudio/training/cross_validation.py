@@ -208,11 +208,6 @@ def cross_validate(run: RunArguments) -> CrossValidation:
         hfaudio.data.DataError: There are no folds, or the recordings cannot be used as asked.
         hfaudio.training.CheckpointError: The output folder has folds of other settings.
     """
-    if run.training.early_stopping_patience:
-        raise DataError(
-            "--early_stopping_patience ends a training by the fold that is held out, which would flatter its score; "
-            "leave it out."
-        )
     results = []
     names = folds_to_run(run)
     for position, fold in enumerate(names, start=1):

@@ -164,6 +164,13 @@ class DataArguments(SourceArguments):
     test_size: float = field(
         default=0.2, metadata={"help": "Share to hold out at random; not used with --eval_folds."}
     )
+    validation_size: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the part to train on that is evaluated on the way, and that --early_stopping_patience "
+            "watches; 0: the held-out part is evaluated on the way."
+        },
+    )
     streaming: bool = field(
         default=False,
         metadata={"help": "Decode the recordings to train on each time they are needed, and keep none on the disk."},
@@ -173,6 +180,10 @@ class DataArguments(SourceArguments):
         super().__post_init__()
         if not 0.0 < self.test_size <= 0.5:
             raise ValueError(f"--test_size must be above 0 and at most 0.5, found {self.test_size}.")
+        if not 0.0 <= self.validation_size <= 0.5:
+            raise ValueError(f"--validation_size must be from 0 to 0.5, found {self.validation_size}.")
+        if self.streaming and self.validation_size:
+            raise ValueError("--validation_size decodes all recordings first, --streaming does not: give one of them.")
         if self.num_folds is not None and self.num_folds < 2:
             raise ValueError(f"--num_folds must be at least 2, found {self.num_folds}.")
         if self.num_folds is not None and self.fold_column not in (None, NO_COLUMN):

@@ -31,7 +31,7 @@ class DivergedError(ValueError):
     """The weights have become infinite or NaN: one sentence says what to do."""
 
 
-PARTS = {"train": "train", "test": "eval"}  # of the split, and what the metrics call them
+PARTS = {"train": "train", "validation": "validation", "test": "eval"}  # of the split, and what the metrics call them
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,11 @@ def search_learning_rate(run: RunArguments) -> LearningRateSearch:
 
 def _prepare(run: RunArguments) -> ReadyRun:
     training, pretrained = run.training, run.model.model_name_or_path
+    if training.early_stopping_patience and not run.data.validation_size:
+        raise DataError(
+            "--early_stopping_patience needs --validation_size, found none: to stop by the held-out part would "
+            "flatter its score."
+        )
     training.use_cpu_threads()
     rate = run.features.sampling_rate
     if pretrained is not None:
@@ -194,7 +199,7 @@ def build_trainer(
         args=run.training,
         alpha=_class_weights(run.training.class_weights, recordings),
         train_dataset=_training_examples(extractor, recordings, run, log),
-        eval_dataset=AudioCrops(recordings.split["test"]),
+        eval_dataset=AudioCrops(recordings.evaluated_while_training),
         data_collator=SpecAugmentCollator(extractor, run.augmentation.feature_changes()),
         processing_class=extractor,
         compute_metrics=compute_metrics,

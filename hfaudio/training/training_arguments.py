@@ -79,7 +79,10 @@ class AudioTrainingArguments(TrainingArguments):
     )
     batch_growth_times: int = field(default=2, metadata={"help": "How often it grows, evenly spread."})
     early_stopping_patience: int = field(
-        default=0, metadata={"help": "Stop when the held-out loss has not fallen for so many evaluations; 0: never."}
+        default=0,
+        metadata={
+            "help": "Stop when the loss on the --validation_size has not fallen for so many evaluations; 0: never."
+        },
     )
     find_lr: bool = field(
         default=False, metadata={"help": "Search for a learning rate, draw find_lr.png, print it, and train nothing."}

@@ -24,6 +24,7 @@ from hfaudio.data import (
     is_table_source,
     open_table_stream,
     prepare_listing,
+    take_validation_part,
 )
 from hfaudio.data.crops import Augmentation
 from hfaudio.training.data_arguments import DataArguments
@@ -40,7 +41,8 @@ class TrainingData:
     """Recordings to train on and recordings to evaluate on.
 
     Attributes:
-        split: The parts `train` and `test`; a streamed `train` has no waveforms, that of a table is not there.
+        split: The parts `train`, `test` and perhaps `validation`; a streamed `train` has no waveforms, that of a
+            table is not there.
         split_description: How they were chosen, in a few words.
         left_out: The recordings that could not be used, but for those that are found while streaming.
         settings: How they are decoded.
@@ -64,6 +66,11 @@ class TrainingData:
         feature = self.split["test"].features["label"]
         names: list[str] = (feature.feature if self.multi_label else feature).names
         return names
+
+    @property
+    def evaluated_while_training(self) -> datasets.Dataset:
+        """The validation part, or the held-out one where there is none."""
+        return self.split["validation"] if "validation" in self.split else self.split["test"]
 
     @property
     def training_labels(self) -> list[int]:
@@ -130,6 +137,8 @@ def load_training_data(data: DataArguments, sampling_rate: int, seed: int) -> Tr
     if not data.streaming:
         audio = data.load(sampling_rate)
         split, description = data.divide(audio.dataset, seed, audio.left_out)
+        if data.validation_size:
+            split = take_validation_part(split, data.validation_size, seed)
         return TrainingData(split, description, [*audio.left_out, *_not_taken(audio.dataset, split)], settings)
     if len(data.dataset) == 1 and is_table_source(data.dataset[0]):
         return _stream_table(data, settings)

@@ -4,7 +4,14 @@ from pathlib import Path
 import datasets
 import pytest
 
-from hfaudio.data import DataError, LeftOut, split_by_file, split_randomly, write_split
+from hfaudio.data import (
+    DataError,
+    LeftOut,
+    split_by_file,
+    split_randomly,
+    take_validation_part,
+    write_split,
+)
 
 
 @pytest.fixture
@@ -40,6 +47,15 @@ def test_what_was_written_gives_the_same_split_in_any_order(rows, path) -> None:
     for dataset in (rows, rows.select(range(19, -1, -1))):
         again = split_by_file(dataset, path)
         assert all(set(again[part]["file_name"]) == set(split[part]["file_name"]) for part in ("train", "test"))
+
+
+def test_a_validation_part_counts_as_trained_on(rows, tmp_path) -> None:
+    split = take_validation_part(split_randomly(rows, 0.2, seed=0), 0.5, seed=0)
+    write_split(split, tmp_path / "split.csv")
+    assert ",validation," in (tmp_path / "split.csv").read_text()
+    again = split_by_file(rows, tmp_path / "split.csv")
+    assert again["test"]["file_name"] == split["test"]["file_name"]
+    assert len(again["train"]) == len(split["train"]) + len(split["validation"])
 
 
 def test_names_may_hold_commas_quotes_and_any_letter(make_rows, tmp_path) -> None:
@@ -104,15 +120,21 @@ def test_other_recordings_are_refused(make_rows, rows, path) -> None:
     ("text", "found"),
     [
         (
-            b"file_name,split\n0.wav,validation\n",
-            "train, test, left_out as split in {}, found 'validation' for '0.wav'; mend it.",
+            b"file_name,split\n0.wav,development\n",
+            "train, validation, test, left_out as split in {}, found 'development' for '0.wav'; mend it.",
         ),
-        (b"file_name,split\n0.wav,\n", "train, test, left_out as split in {}, found '' for '0.wav'; mend it."),
+        (
+            b"file_name,split\n0.wav,\n",
+            "train, validation, test, left_out as split in {}, found '' for '0.wav'; mend it.",
+        ),
         (
             b"split,file_name\ntrain,1.wav\n0.wav\n",
-            "train, test, left_out as split in {}, found '0.wav' for ''; mend it.",
+            "train, validation, test, left_out as split in {}, found '0.wav' for ''; mend it.",
         ),
-        (b"file_name,split\n0.wav\n", "train, test, left_out as split in {}, found '' for '0.wav'; mend it."),
+        (
+            b"file_name,split\n0.wav\n",
+            "train, validation, test, left_out as split in {}, found '' for '0.wav'; mend it.",
+        ),
         (
             b"file_name,split\n0.wav,train\n0.wav,test\n",
             "every recording once in {}, found 0.wav again; remove a line.",

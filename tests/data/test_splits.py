@@ -4,7 +4,15 @@ import datasets
 import numpy as np
 import pytest
 
-from hfaudio.data import DataError, given_test_parts, make_folds, split_by_folds, split_by_groups, split_randomly
+from hfaudio.data import (
+    DataError,
+    given_test_parts,
+    make_folds,
+    split_by_folds,
+    split_by_groups,
+    split_randomly,
+    take_validation_part,
+)
 
 
 def names(split: datasets.DatasetDict, part: str) -> set[str]:
@@ -275,3 +283,28 @@ def test_a_class_of_several_that_cannot_be_trained_on_is_named(make_rows) -> Non
         split_by_folds(make_rows(["ab", "a", "", "bc"], folds="1122", multi_label=True), ["2"])
     with pytest.raises(DataError, match="found one of c; add recordings"):
         split_randomly(make_rows(["ab", "a", "", "bc"], multi_label=True), 0.25, seed=0)
+
+
+def test_a_validation_part_is_taken_from_what_is_trained_on(make_rows) -> None:
+    # Sources of two recordings each, of which two are copies of others.
+    groups = [f"s{index // 2}" for index in range(40)]
+    contents = [*map(str, range(38)), "0", "10"]
+    dataset = make_rows("ab" * 20, folds="12345" * 8, groups=groups, contents=contents)
+    split = split_by_groups(dataset, 0.2, seed=0)
+    parts = take_validation_part(split, 0.25, seed=0)
+    assert list(parts) == ["train", "validation", "test"]
+    assert parts["test"]["file_name"] == split["test"]["file_name"]
+    assert sorted([*parts["train"]["file_name"], *parts["validation"]["file_name"]]) == sorted(
+        split["train"]["file_name"]
+    )
+    assert 6 <= len(parts["validation"]) <= 10
+    for key in ("group", "content_hash"):
+        assert not set(parts["train"][key]) & set(parts["validation"][key])
+    again, other = (take_validation_part(split, 0.25, seed)["validation"]["file_name"][:] for seed in (0, 1))
+    assert again == parts["validation"]["file_name"][:] != other
+
+
+def test_a_validation_part_of_a_single_source_is_refused(make_rows) -> None:
+    split = split_by_folds(make_rows("abab", folds="1122", groups="sstt"), ["2"])
+    with pytest.raises(DataError, match="^Expected recordings for --validation_size 0.5, found too few sources"):
+        take_validation_part(split, 0.5, seed=0)

@@ -89,7 +89,10 @@ def test_an_interrupted_fold_goes_on_from_its_checkpoint(
     [
         ((), "Expected at least two folds, found 0; name their column with --fold_column, or make some with"),
         (("--fold_column", "fold", "--eval_folds", "9"), "Expected --eval_folds among 1, 2, 3, 4, 5, found 9."),
-        (("--early_stopping_patience", "3"), "--early_stopping_patience ends a training by the fold that is held out"),
+        (
+            ("--fold_column", "fold", "--early_stopping_patience", "3"),
+            "--early_stopping_patience needs --validation_size, found none: to stop by the held-out part",
+        ),
     ],
 )
 def test_folds_that_are_not_there_are_named(

@@ -76,11 +76,21 @@ def test_a_search_for_the_learning_rate_trains_nothing(train, synthetic_folder, 
 def test_every_schedule_at_once(train, synthetic_folder, tmp_path) -> None:
     flags = ("--dataset", synthetic_folder, "--num_train_epochs", 4, "--one_cycle", "--layerwise_lr_decay", 0.5)
     flags += ("--freeze_backbone_epochs", 1, "--unfreeze_gradually", "--batch_growth", 2, "--batch_growth_times", 1)
-    flags += ("--per_device_train_batch_size", 10, "--early_stopping_patience", 50, "--progressive_crop", 0.25)
+    flags += (
+        "--per_device_train_batch_size",
+        10,
+        "--early_stopping_patience",
+        50,
+        "--validation_size",
+        0.2,
+        "--progressive_crop",
+        0.25,
+    )
     flags += ("--progressive_resolution", 0.5, "--mixing", "mixup_features", "--waveform_augmentation", "strong")
     train(*flags, "--class_weights", "balanced", "--label_smoothing_factor", 0.1, "--output_dir", tmp_path)
     results = json.loads((tmp_path / "all_results.json").read_text())
     assert results["train_loss"] > 0
+    assert [results[f"{part}_recordings"] for part in ("train", "validation", "eval")] == [30, 10, 10]
 
 
 def test_a_training_that_diverges_is_named(train, synthetic_folder, tmp_path, capsys) -> None:

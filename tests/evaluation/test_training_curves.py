@@ -27,25 +27,25 @@ def draw(history):
 
 def test_losses_metrics_and_learning_rate_are_drawn_over_epochs() -> None:
     assert draw(HISTORY) == {
-        "Loss": {"training": [[1, 2.0], [2, 1.0]], "held out": [[1, 1.8], [2, 1.2]]},
-        "Held-out metrics": {"accuracy": [[1, 0.5], [2, 0.75]], "macro-F1": [[1, 0.4], [2, 0.7]]},
+        "Loss": {"training": [[1, 2.0], [2, 1.0]], "evaluation": [[1, 1.8], [2, 1.2]]},
+        "Evaluation metrics": {"accuracy": [[1, 0.5], [2, 0.75]], "macro-F1": [[1, 0.4], [2, 0.7]]},
         "Learning rate": {"learning rate": [[1, 1e-3], [2, 5e-4]]},
     }
     axes = plot_training_curves(HISTORY).axes
     assert [one.get_xlabel() for one in axes] == ["epoch"] * 3
     assert [one.get_xlim()[0] for one in axes] == [0.0] * 3
     assert axes[1].get_ylim() == (0.0, 1.02)
-    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["training", "held out"]
+    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["training", "evaluation"]
 
 
 def test_multi_label_runs_show_their_metrics() -> None:
     entry = {"eval_mean_average_precision": 0.5, "eval_macro_f1": 0.25, "epoch": 1.0}
-    assert draw([entry]) == {"Held-out metrics": {"mean average precision": [[1, 0.5]], "macro-F1": [[1, 0.25]]}}
+    assert draw([entry]) == {"Evaluation metrics": {"mean average precision": [[1, 0.5]], "macro-F1": [[1, 0.25]]}}
 
 
 def test_what_was_not_logged_is_left_out() -> None:
     assert list(draw([entry for entry in HISTORY if "loss" in entry])) == ["Loss", "Learning rate"]
-    assert list(draw([entry for entry in HISTORY if "eval_loss" in entry])) == ["Loss", "Held-out metrics"]
+    assert list(draw([entry for entry in HISTORY if "eval_loss" in entry])) == ["Loss", "Evaluation metrics"]
 
 
 def test_a_single_point_has_a_marker() -> None:

@@ -49,12 +49,12 @@ def test_caveats_follow_the_facts(tmp_path, tiny_model, extractor) -> None:
     assert "Measured on 20% (recordings at random) of sounds, after" in text
 
 
-def test_a_training_that_ended_by_the_held_out_part_says_so(card, tmp_path, tiny_model, extractor) -> None:
-    facts = CardFacts("latest", "sounds", "fold 2", "train", early_stopping=True)
-    text = write_model_card(tmp_path, tiny_model, extractor, METRICS, facts).read_text(encoding="utf-8")
-    assert "no longer fell, which flatters the score" in text
-    assert "no epoch was chosen" not in text
-    assert "no longer fell" not in card.text
+def test_a_validation_part_is_told_of(card, tmp_path, tiny_model, extractor) -> None:
+    facts = CardFacts("latest", "sounds", "fold 2", "train")
+    metrics = {**METRICS, "validation_recordings": 7}
+    text = write_model_card(tmp_path, tiny_model, extractor, metrics, facts).read_text(encoding="utf-8")
+    assert "(7 more were watched on the way)" in text
+    assert "were watched" not in card.text
 
 
 def table_of(text: str) -> list[str]:

@@ -8,6 +8,11 @@ from hfaudio.training import DataArguments
     ("arguments", "sentence"),
     [
         ({"test_size": 0.0}, "--test_size must be above 0 and at most 0.5, found 0.0."),
+        ({"validation_size": 0.6}, "--validation_size must be from 0 to 0.5, found 0.6."),
+        (
+            {"validation_size": 0.1, "streaming": True},
+            "--validation_size decodes all recordings first, --streaming does not: give one of them.",
+        ),
         ({"test_size": 0.6}, "--test_size must be above 0 and at most 0.5, found 0.6."),
         ({"preparation_processes": 0}, "--preparation_processes must be at least 1, found 0."),
         ({"label_column": "kind"}, "--label_column needs a --dataset, found none."),

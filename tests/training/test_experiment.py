@@ -108,7 +108,9 @@ def several(several_labels) -> TrainingData:
 
 @pytest.fixture(scope="module")
 def single(synthetic_folder) -> TrainingData:
-    data = DataArguments(dataset=[str(synthetic_folder)], fold_column="fold", eval_folds=["2"], preparation_processes=1)
+    data = DataArguments(
+        dataset=[str(synthetic_folder)], fold_column="fold", eval_folds=["2"], preparation_processes=1
+    )
     return load_training_data(data, 16_000, seed=0)
 
 
