@@ -9,11 +9,12 @@ from transformers.dynamic_module_utils import get_imports
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
+    "audio": set(),
     "model": set(),
-    "data": set(),
+    "data": {"audio"},
     "training": {"data", "evaluation", "model"},
     "evaluation": {"data", "model"},
-    "inference": {"data", "evaluation", "model"},
+    "inference": {"audio", "data", "evaluation", "model"},
     "hub": {"data", "evaluation", "model"},
     "registration": {"model"},
     "command_line": set(),

@@ -1,7 +1,7 @@
 """From any source to a cached data set of waveforms, its split, and crops of it."""
 
+from hfaudio.audio import DECODERS
 from hfaudio.data.crops import AudioCrops, CropRule, Crops, ExampleKey
-from hfaudio.data.decoding import DECODERS
 from hfaudio.data.errors import DataError
 from hfaudio.data.examples import Example, make_example, typical_recordings
 from hfaudio.data.left_out_log import LeftOutLog

@@ -4,8 +4,9 @@ import os
 from collections.abc import Container, Iterator
 from pathlib import Path
 
+from hfaudio.audio import AUDIO_EXTENSIONS, READABLE_EXTENSIONS
 from hfaudio.data.errors import DataError
-from hfaudio.data.recordings import AUDIO_EXTENSIONS, READABLE_EXTENSIONS, SPLIT_NAMES, LeftOut, Recording
+from hfaudio.data.recordings import SPLIT_NAMES, LeftOut, Recording
 
 __all__ = ["find_files", "list_class_folders", "list_loose_files", "split_parts"]
 

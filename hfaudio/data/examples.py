@@ -12,9 +12,9 @@ import soundfile
 import torch
 import torchaudio
 
+from hfaudio.audio import resample
 from hfaudio.data.preparation import PreparedAudio
 from hfaudio.data.report import class_members
-from hfaudio.data.resampling import resample
 from hfaudio.data.suspicions import find_suspicions
 
 __all__ = ["Example", "encode_mp3", "encode_png", "log_mel_image", "make_example", "typical_recordings"]

@@ -6,9 +6,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from hfaudio.data.decoding import UnreadableAudioError, read_audio
+from hfaudio.audio import UnreadableAudioError, read_audio, resample
 from hfaudio.data.recordings import Recording
-from hfaudio.data.resampling import resample
 from hfaudio.data.silence import frame_levels, trim_silence
 
 __all__ = ["MEASUREMENTS", "measure_recording"]
@@ -42,7 +41,7 @@ def measure_recording(
     Args:
         recording: Which.
         sampling_rate: The rate wanted, in Hz.
-        decoder: See `hfaudio.data.decoding.read_audio`.
+        decoder: See `hfaudio.audio.read_audio`.
         trim: See `hfaudio.data.silence.trim_silence`.
 
     Returns:

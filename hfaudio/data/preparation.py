@@ -131,7 +131,7 @@ def load_audio_dataset(
         label_separator: What separates several classes in one cell.
         group_pattern: A regular expression over the file name, whose first group is the source.
         sampling_rate: The rate wanted, in Hz.
-        decoder: `auto`, `soundfile` or `torchcodec`; see `hfaudio.data.decoding.read_audio`.
+        decoder: `auto`, `soundfile` or `torchcodec`; see `hfaudio.audio.read_audio`.
         trim_silence: `none`, `ends` or `throughout`; see `hfaudio.data.silence.trim_silence`.
         on_bad: `skip` leaves out what cannot be learned from, `fail` makes an error of it.
         num_proc: Processes that decode; None takes one for each CPU core.

@@ -23,10 +23,10 @@ import torch
 import xxhash
 from threadpoolctl import threadpool_limits
 
-from hfaudio.data.decoding import DECODERS, has_torchcodec
+from hfaudio.audio import DECODERS, OTHER_EXTENSIONS, has_torchcodec
 from hfaudio.data.errors import DataError
 from hfaudio.data.measurements import MEASUREMENTS, measure_recording
-from hfaudio.data.recordings import OTHER_EXTENSIONS, EmbeddedAudio, Recording
+from hfaudio.data.recordings import EmbeddedAudio, Recording
 from hfaudio.data.silence import TRIM_MODES
 
 __all__ = ["DecodingSettings", "available_cores", "cached_shards"]
@@ -47,7 +47,7 @@ class DecodingSettings:
 
     Attributes:
         sampling_rate: The rate wanted, in Hz.
-        decoder: One of `hfaudio.data.decoding.DECODERS`.
+        decoder: One of `hfaudio.audio.DECODERS`.
         trim_silence: One of `hfaudio.data.silence.TRIM_MODES`.
 
     Raises:

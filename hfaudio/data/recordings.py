@@ -7,9 +7,6 @@ from typing import Any
 import datasets
 
 __all__ = [
-    "AUDIO_EXTENSIONS",
-    "OTHER_EXTENSIONS",
-    "READABLE_EXTENSIONS",
     "SPLIT_NAMES",
     "Columns",
     "EmbeddedAudio",
@@ -17,11 +14,6 @@ __all__ = [
     "Listing",
     "Recording",
 ]
-
-READABLE_EXTENSIONS = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
-OTHER_EXTENSIONS = (".aac", ".amr", ".m4a", ".mka", ".mp4", ".webm", ".wma")
-AUDIO_EXTENSIONS = frozenset(READABLE_EXTENSIONS + OTHER_EXTENSIONS)
-"""Endings of recordings. Those that only torchcodec reads are listed too, so that they are left out by name."""
 
 SPLIT_NAMES = frozenset(
     {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}

@@ -10,12 +10,13 @@ from typing import TypeAlias
 
 import datasets
 
+from hfaudio.audio import READABLE_EXTENSIONS
 from hfaudio.data.archives import is_archive, unpack_archive
 from hfaudio.data.class_folders import find_files, list_class_folders, list_loose_files, split_parts
 from hfaudio.data.errors import DataError
 from hfaudio.data.manifest import NO_COLUMN, find_manifest, list_manifest
 from hfaudio.data.ready_datasets import holds_audio, is_hub_id, list_dataset, list_hub_dataset, list_parquet
-from hfaudio.data.recordings import READABLE_EXTENSIONS, Columns, Listing
+from hfaudio.data.recordings import Columns, Listing
 from hfaudio.data.table_files import TABLE_ENDINGS
 
 __all__ = ["Source", "list_recordings"]

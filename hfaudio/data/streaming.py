@@ -7,13 +7,12 @@ import datasets
 import numpy as np
 import soundfile
 
+from hfaudio.audio import UnreadableAudioError, read_audio, resample
 from hfaudio.data.crops import Augmentation, CropRule, Crops, ExampleKey, label_targets
-from hfaudio.data.decoding import UnreadableAudioError, read_audio
 from hfaudio.data.errors import DataError
 from hfaudio.data.left_out_log import LeftOutLog
 from hfaudio.data.prepared_cache import DecodingSettings
 from hfaudio.data.recordings import Recording
-from hfaudio.data.resampling import resample
 from hfaudio.data.silence import trim_silence
 
 __all__ = ["StreamedCrops"]

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from datasets.distributed import split_dataset_by_node
 
+from hfaudio.audio import UnreadableAudioError, decode_audio
 from hfaudio.data.crops import Augmentation, CropRule, as_targets
-from hfaudio.data.decoding import UnreadableAudioError, decode_audio
 from hfaudio.data.errors import DataError
 from hfaudio.data.left_out_log import LeftOutLog
 from hfaudio.data.prepared_cache import DecodingSettings

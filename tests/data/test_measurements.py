@@ -3,7 +3,7 @@ import pytest
 import soundfile
 import xxhash
 
-from hfaudio.data.decoding import decode_audio
+from hfaudio.audio.decoding import decode_audio
 from hfaudio.data.measurements import MEASUREMENTS, measure_recording
 from hfaudio.data.recordings import Recording
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from hfaudio.data import DataError, LeftOut, PreparedAudio, decoding, load_audio_dataset
+from hfaudio.audio import decode_audio, decoding
+from hfaudio.data import DataError, LeftOut, PreparedAudio, load_audio_dataset
 from hfaudio.data import prepared_cache as cache_module
-from hfaudio.data.decoding import decode_audio
 from hfaudio.data.preparation import describe_listing, prepare_listing
 from hfaudio.data.recordings import Listing
 from hfaudio.data.sources import list_recordings

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hfaudio.audio import decoding as module
 from hfaudio.data import (
     AudioCrops,
     Columns,
@@ -15,7 +16,6 @@ from hfaudio.data import (
     list_recordings,
     prepare_listing,
 )
-from hfaudio.data import decoding as module
 
 SETTINGS = DecodingSettings(sampling_rate=16_000)
 CROP = CropRule(1_600)

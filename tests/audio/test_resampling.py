@@ -3,7 +3,8 @@ import pytest
 import torch
 import torchaudio
 
-from hfaudio.data.resampling import resample
+from hfaudio.audio import Resampler, resample
+from hfaudio.audio import resampling as module
 
 RATES = [
     (44_100, 16_000), (48_000, 16_000), (22_050, 16_000), (8_000, 16_000), (96_000, 16_000), (11_025, 16_000),
@@ -37,3 +38,24 @@ def test_odd_rates_are_resampled_too(rate: int) -> None:
     assert len(resampled) == 16_000
     assert resampled.dtype == np.float32
     assert np.abs(resampled - np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000))[400:-400].max() < 5e-3
+
+
+@pytest.mark.parametrize(("from_rate", "to_rate"), [*RATES, (44_101, 16_000), (16_000, 44_101), (16_000, 16_000)])
+def test_blocks_of_any_length_give_the_samples_of_the_whole(rng, from_rate: int, to_rate: int) -> None:
+    samples = rng.standard_normal(9_000).astype(np.float32)
+    whole = resample(samples, from_rate, to_rate)
+    ends = np.sort(rng.integers(0, len(samples), 6))
+    blocks = np.split(samples, [0, *ends, *ends[-1:]])
+    resampler = Resampler(from_rate, to_rate)
+    pieces = [resampler.push(block, last=index == len(blocks) - 1) for index, block in enumerate(blocks)]
+    assert sum(map(len, pieces[:-1])) > 0
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=2e-6)
+
+
+@pytest.mark.parametrize(("from_rate", "to_rate"), RATES)
+def test_sample_by_sample_it_is_the_same_filter(rng, from_rate: int, to_rate: int, monkeypatch) -> None:
+    # torchaudio's own bank for an odd rate would take gigabytes.
+    samples = rng.standard_normal(9_000).astype(np.float32)
+    banded = resample(samples, from_rate, to_rate)
+    monkeypatch.setattr(module, "LARGEST_FILTER_BANK", 0)
+    np.testing.assert_allclose(resample(samples, from_rate, to_rate), banded, atol=5e-6)

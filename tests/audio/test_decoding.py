@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from hfaudio.data import decoding
-from hfaudio.data.decoding import UnreadableAudioError, decode_audio, has_torchcodec, read_audio
+from hfaudio.audio import decoding
+from hfaudio.audio.decoding import UnreadableAudioError, decode_audio, has_torchcodec, read_audio
 
 INSTALL = "; to read it, install FFmpeg and run: pip install 'hfaudio[torchcodec]'"
 

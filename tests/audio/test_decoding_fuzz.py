@@ -108,7 +108,7 @@ def damaged(contents: list[bytes], rng: np.random.Generator) -> bytes:
 
 def outcome(read: Callable[[], np.ndarray]) -> str:
     """What came of one case in a word or two, which begins with `WRONG` where it must not be so."""
-    from hfaudio.data.decoding import UnreadableAudioError
+    from hfaudio.audio.decoding import UnreadableAudioError
 
     try:
         samples = read()
@@ -123,7 +123,7 @@ def outcome(read: Callable[[], np.ndarray]) -> str:
 
 
 def case(contents: list[bytes], number: int, path: Path, decoder: str) -> str:
-    from hfaudio.data.decoding import decode_audio, read_audio
+    from hfaudio.audio.decoding import decode_audio, read_audio
 
     rng = np.random.default_rng([1, number])
     content = damaged(contents, rng)
@@ -138,7 +138,7 @@ def case(contents: list[bytes], number: int, path: Path, decoder: str) -> str:
 
 def main(first: int, past: int, folder: str = "", decoder: str = "soundfile") -> None:
     """Runs the cases in this process and prints a JSON object: how often each outcome came, and the memory."""
-    import hfaudio.data.decoding  # noqa: F401
+    import hfaudio.audio.decoding  # noqa: F401
 
     files = sorted(Path(folder).rglob("*.*"))[:MOST_FILES] if folder else []
     contents = [file.read_bytes() for file in files] or recordings()
@@ -200,7 +200,7 @@ def overwrite(content: bytes, place: int, number: int, width: int, order: Litera
 def test_headers_that_promise_much_take_little_memory(
     container: str, encoding: str, place: int, number: int, width: int, order: Literal["little", "big"]
 ) -> None:
-    from hfaudio.data.decoding import read_audio
+    from hfaudio.audio.decoding import read_audio
 
     file = io.BytesIO()
     soundfile.write(file, np.random.default_rng(0).uniform(-0.5, 0.5, 4_000), 16_000, encoding, format=container)

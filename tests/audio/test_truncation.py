@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from hfaudio.data.decoding import read_audio
-from hfaudio.data.truncation import is_truncated
+from hfaudio.audio.decoding import read_audio
+from hfaudio.audio.truncation import is_truncated
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 FORMATS = [

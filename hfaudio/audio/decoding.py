@@ -14,11 +14,25 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from hfaudio.data.recordings import OTHER_EXTENSIONS
-from hfaudio.data.resampling import resample
-from hfaudio.data.truncation import is_truncated
+from hfaudio.audio.resampling import resample
+from hfaudio.audio.truncation import is_truncated
 
-__all__ = ["DECODERS", "NativeAudio", "UnreadableAudioError", "decode_audio", "read_audio"]
+__all__ = [
+    "AUDIO_EXTENSIONS",
+    "DECODERS",
+    "OTHER_EXTENSIONS",
+    "READABLE_EXTENSIONS",
+    "NativeAudio",
+    "UnreadableAudioError",
+    "decode_audio",
+    "has_torchcodec",
+    "read_audio",
+]
+
+READABLE_EXTENSIONS = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
+OTHER_EXTENSIONS = (".aac", ".amr", ".m4a", ".mka", ".mp4", ".webm", ".wma")
+AUDIO_EXTENSIONS = frozenset(READABLE_EXTENSIONS + OTHER_EXTENSIONS)
+"""Endings of recordings. Those that only torchcodec reads are listed too, so that they are left out by name."""
 
 DECODERS = ("auto", "soundfile", "torchcodec")
 BLOCK_SAMPLES = 1 << 20  # so that a long file, or one whose header lies, is never held with all its channels
