@@ -12,6 +12,7 @@ from hfaudio.audio.decoding import (
     read_audio,
 )
 from hfaudio.audio.resampling import Resampler, resample
+from hfaudio.audio.streaming import stream_audio
 
 __all__ = [
     "AUDIO_EXTENSIONS",
@@ -25,4 +26,5 @@ __all__ = [
     "has_torchcodec",
     "read_audio",
     "resample",
+    "stream_audio",
 ]

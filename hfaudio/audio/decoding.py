@@ -4,7 +4,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,19 +14,28 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from hfaudio.audio.mp3_length import with_frame_count
 from hfaudio.audio.resampling import resample
 from hfaudio.audio.truncation import is_truncated
 
 __all__ = [
     "AUDIO_EXTENSIONS",
     "DECODERS",
+    "NOTHING_THERE",
     "OTHER_EXTENSIONS",
     "READABLE_EXTENSIONS",
     "NativeAudio",
     "UnreadableAudioError",
+    "check_before_reading",
+    "check_rate",
     "decode_audio",
+    "first_line",
     "has_torchcodec",
+    "mix_down",
+    "open_soundfile",
     "read_audio",
+    "read_blocks",
+    "why_unreadable",
 ]
 
 READABLE_EXTENSIONS = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
@@ -42,8 +51,8 @@ before it, which at 8 kbit/s are 23 frames of 576 samples; Opus settles within 8
 LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; elephants and bats lie within, the rates of damaged headers do not
 FULL_SCALE = 0.999
 UNKNOWN_FRAMES = 1 << 62  # libsndfile tells the largest 64-bit number of a FLAC stream without a length
-MANY_MP3_FRAMES = (1 << 31) // 1152
 TORCHCODEC_PLACE = re.compile(r"^\w+, \S+\.cpp:\d+, ")  # before the message, where in its source it was raised
+NOTHING_THERE = "No audio frames were decoded"  # torchcodec, of a span
 INSTALL_TORCHCODEC = "to read it, install FFmpeg and run: pip install 'hfaudio[torchcodec]'"
 
 
@@ -120,11 +129,8 @@ def read_audio(
     Raises:
         UnreadableAudioError: It is empty, is no audio, holds no samples in that span, or NaN or infinite ones.
     """
-    if _size(source) == 0:
-        raise UnreadableAudioError("the file is empty (0 bytes)")
-    if decoder == "torchcodec" and not has_torchcodec():
-        raise UnreadableAudioError(f"not read: torchcodec cannot be imported; {INSTALL_TORCHCODEC}")
-    reasons = {}
+    check_before_reading(source, decoder)
+    reasons: dict[str, str] = {}
     if decoder != "torchcodec":
         try:
             return _read_with_soundfile(source, start, end)
@@ -138,12 +144,25 @@ def read_audio(
             raise
         except (RuntimeError, ValueError) as error:
             reasons["torchcodec"] = str(error)
+    raise UnreadableAudioError(why_unreadable(source, decoder, reasons))
+
+
+def check_before_reading(source: str | os.PathLike[str] | bytes, decoder: str) -> None:
+    """Raises an UnreadableAudioError for what no decoder could read: an empty or missing file, a missing decoder."""
+    if _size(source) == 0:
+        raise UnreadableAudioError("the file is empty (0 bytes)")
+    if decoder == "torchcodec" and not has_torchcodec():
+        raise UnreadableAudioError(f"not read: torchcodec cannot be imported; {INSTALL_TORCHCODEC}")
+
+
+def why_unreadable(source: str | os.PathLike[str] | bytes, decoder: str, reasons: Mapping[str, str]) -> str:
+    """The reason, from those of each decoder that was tried."""
     if decoder != "auto":
-        raise UnreadableAudioError(f"not readable by {decoder} ({_first_line(reasons[decoder])})")
+        return f"not readable by {decoder} ({first_line(reasons[decoder])})"
     only_torchcodec = not isinstance(source, bytes) and Path(source).suffix.lower() in OTHER_EXTENSIONS
     reason = reasons.get("torchcodec", reasons["soundfile"]) if only_torchcodec else reasons["soundfile"]
     hint = f"; {INSTALL_TORCHCODEC}" if only_torchcodec and not has_torchcodec() else ""
-    raise UnreadableAudioError(f"not readable as audio ({_first_line(reason)}){hint}")
+    return f"not readable as audio ({first_line(reason)}){hint}"
 
 
 def _size(source: str | os.PathLike[str] | bytes) -> int:
@@ -156,7 +175,8 @@ def _size(source: str | os.PathLike[str] | bytes) -> int:
         raise UnreadableAudioError(f"cannot be opened ({error.strerror})") from error
 
 
-def _first_line(reason: str) -> str:
+def first_line(reason: str) -> str:
+    """What a decoder has to say, in one line."""
     line = next(iter(reason.strip().splitlines()), "no reason given").strip()
     return TORCHCODEC_PLACE.sub("", line)
 
@@ -174,10 +194,10 @@ def has_torchcodec() -> bool:
 def _read_with_soundfile(
     source: str | os.PathLike[str] | bytes, start: float | None, end: float | None
 ) -> NativeAudio:
-    with _open(source) as (file, length_known):
-        _check_rate(file.samplerate)
+    with open_soundfile(source) as (file, length_known):
+        check_rate(file.samplerate)
         first, past = _span(start, end, file.samplerate, file.frames)
-        mix, peak, clipped = _mix_down(_blocks(file, first, past))
+        mix, peak, clipped = mix_down(read_blocks(file, first, past))
         if len(mix) == 0:
             raise UnreadableAudioError("holds no samples" + _span_words(start, end))
         return NativeAudio(
@@ -192,11 +212,11 @@ def _read_with_soundfile(
 
 
 @contextmanager
-def _open(source: str | os.PathLike[str] | bytes) -> Iterator[tuple[soundfile.SoundFile, bool]]:
+def open_soundfile(source: str | os.PathLike[str] | bytes) -> Iterator[tuple[soundfile.SoundFile, bool]]:
     """A file, and whether libsndfile knows its length."""
     # As bytes a name need not be UTF-8.
     with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else os.fsencode(source)) as file:
-        counted = _with_frame_count(source, file.samplerate) if file.format == "MP3" else None
+        counted = with_frame_count(source, file.samplerate) if file.format == "MP3" else None
         if counted is None:
             yield file, file.frames < UNKNOWN_FRAMES
             return
@@ -204,34 +224,8 @@ def _open(source: str | os.PathLike[str] | bytes) -> Iterator[tuple[soundfile.So
         yield file, False
 
 
-def _with_frame_count(source: str | os.PathLike[str] | bytes, sampling_rate: int) -> bytes | None:
-    """An MP3 stream that does not tell its length, after a Xing frame that tells far too much; None if it does tell.
-
-    libsndfile takes the length of such a stream from the bit rate of its first frames and reads no further: of one
-    with a variable bit rate, it may leave out two thirds.
-    """
-    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
-        tag = file.read(10)
-        if tag[:3] == b"ID3":
-            # The size of the tag is in four times seven bits: id3.org/id3v2.4.0-structure.
-            file.seek(10 + sum((byte & 0x7F) << 7 * (3 - index) for index, byte in enumerate(tag[6:10])))
-        else:
-            file.seek(0)
-        head = file.read(64)
-        # Eleven bits begin a frame, and two, of the four that come next, tell layer III.
-        begins = len(head) == 64 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2
-        if not begins or any(mark in head for mark in (b"Xing", b"Info", b"VBRI")):
-            return None
-        content = head + file.read()
-    version_1, mono = content[1] & 0x08, content[3] >> 6 == 3
-    length = (144 * 128_000 if version_1 else 72 * 80_000) // sampling_rate
-    side = (17 if mono else 32) if version_1 else (9 if mono else 17)
-    header = bytes([0xFF, content[1] | 0x01, 0x90 | content[2] & 0x0C, content[3]])
-    xing = header + bytes(side) + b"Xing" + (1).to_bytes(4, "big") + MANY_MP3_FRAMES.to_bytes(4, "big")
-    return xing.ljust(length, b"\0") + content
-
-
-def _blocks(file: soundfile.SoundFile, first: int, past: int) -> Iterator[np.ndarray]:
+def read_blocks(file: soundfile.SoundFile, first: int, past: int) -> Iterator[np.ndarray]:
+    """The samples from one frame to another, `(frames, channels)` in float32, in blocks."""
     position = first
     while position < past:
         # soundfile seeks after every read, so that a decoder has to settle at each of the blocks.
@@ -267,11 +261,11 @@ def _read_with_torchcodec(
     try:
         samples = decoder.get_samples_played_in_range(start or 0.0, end)
     except RuntimeError as error:
-        if "No audio frames were decoded" in str(error):
+        if NOTHING_THERE in str(error):
             raise UnreadableAudioError("holds no samples" + _span_words(start, end)) from error
         raise
-    _check_rate(samples.sample_rate)
-    mix, peak, clipped = _mix_down([samples.data.t().numpy()])
+    check_rate(samples.sample_rate)
+    mix, peak, clipped = mix_down([samples.data.t().numpy()])
     if len(mix) == 0:
         raise UnreadableAudioError("holds no samples" + _span_words(start, end))
     return NativeAudio(
@@ -285,7 +279,8 @@ def _read_with_torchcodec(
     )
 
 
-def _check_rate(sampling_rate: int) -> None:
+def check_rate(sampling_rate: int) -> None:
+    """Raises an UnreadableAudioError for a rate that only a damaged header would give."""
     if not LOWEST_RATE <= sampling_rate <= HIGHEST_RATE:
         raise UnreadableAudioError(
             f"a sampling rate of {sampling_rate} Hz is outside {LOWEST_RATE} Hz to {HIGHEST_RATE} Hz"
@@ -304,7 +299,7 @@ def _span_words(start: float | None, end: float | None) -> str:
     return f" from {start or 0.0:g} s to " + ("its end" if end is None else f"{end:g} s")
 
 
-def _mix_down(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, float, float]:
+def mix_down(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, float, float]:
     """The mean of the channels, the largest magnitude, and the share of clipped frames."""
     mixes, peak, clipped = [], 0.0, 0
     for block in blocks:

@@ -10,6 +10,7 @@ import soundfile
 
 from hfaudio.audio import decoding
 from hfaudio.audio.decoding import UnreadableAudioError, decode_audio, has_torchcodec, read_audio
+from hfaudio.audio.mp3_length import with_frame_count
 
 INSTALL = "; to read it, install FFmpeg and run: pip install 'hfaudio[torchcodec]'"
 
@@ -356,9 +357,9 @@ def test_an_mp3_stream_of_variable_bit_rate_that_does_not_tell_its_length_is_rea
 
 def test_a_length_is_not_put_before_what_is_no_mp3_frame(rng, tmp_path) -> None:
     for content in (b"", b"\xff", b"\xff\xfb\x90", b"\xff\xd8\xff\xe0" + bytes(100), b"ID3\4\0\0\0\0\0\1a\xff\xfb"):
-        assert decoding._with_frame_count(content, 44_100) is None
+        assert with_frame_count(content, 44_100) is None
     soundfile.write(tmp_path / "a.mp3", noise(rng, 0.3), 16_000)
-    assert decoding._with_frame_count(tmp_path / "a.mp3", 16_000) is None
+    assert with_frame_count(tmp_path / "a.mp3", 16_000) is None
 
 
 @pytest.mark.usefixtures("either")

@@ -42,13 +42,13 @@ def test_of_a_long_recording_only_a_span_is_read(write_tone, tmp_path, monkeypat
     write_tone("s/short/a.wav", seconds=0.2)
     crops = streamed(tmp_path / "s")
     read = []
-    blocks = module._blocks
+    blocks = module.read_blocks
 
     def watched(file, first: int, past: int):
         read.append((first, past))
         return blocks(file, first, past)
 
-    monkeypatch.setattr(module, "_blocks", watched)
+    monkeypatch.setattr(module, "read_blocks", watched)
     starts = set()
     for seed in range(20):
         example = crops[0, seed]
