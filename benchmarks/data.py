@@ -47,7 +47,8 @@ def _read(path: str) -> int:
 
 def preparation(folder: str) -> dict[str, float]:
     """Files decoded in a second by soundfile alone, and by `cached_shards` into an empty cache; medians."""
-    from hfaudio.data import Columns, available_cores, list_recordings
+    from hfaudio.available_cores import available_cores
+    from hfaudio.data import Columns, list_recordings
 
     column = "category" if (Path(folder) / "metadata.csv").is_file() else None
     recordings = list_recordings(folder, Columns(label=column)).recordings

@@ -9,12 +9,13 @@ from transformers.dynamic_module_utils import get_imports
 
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
+    "available_cores": set(),
     "audio": set(),
     "model": set(),
-    "data": {"audio"},
-    "training": {"data", "evaluation", "model"},
+    "data": {"audio", "available_cores"},
+    "training": {"available_cores", "data", "evaluation", "model"},
     "evaluation": {"data", "model"},
-    "inference": {"audio", "data", "evaluation", "model"},
+    "inference": {"audio", "available_cores", "data", "evaluation", "model"},
     "hub": {"data", "evaluation", "model"},
     "registration": {"model"},
     "command_line": set(),

@@ -12,7 +12,7 @@ from hfaudio.data.preparation import (
     load_audio_dataset,
     prepare_listing,
 )
-from hfaudio.data.prepared_cache import DecodingSettings, available_cores
+from hfaudio.data.prepared_cache import DecodingSettings
 from hfaudio.data.recordings import Columns, LeftOut, Listing, Recording
 from hfaudio.data.report import DatasetReport, describe_dataset
 from hfaudio.data.report_page import render_report, write_report
@@ -55,7 +55,6 @@ __all__ = [
     "StreamedCrops",
     "StreamedTable",
     "TableStream",
-    "available_cores",
     "describe_dataset",
     "describe_listing",
     "given_test_parts",

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
+from hfaudio.available_cores import available_cores
 from hfaudio.data.near_duplicates import FINGERPRINT_SIZE, acoustic_fingerprint
-from hfaudio.data.prepared_cache import available_cores
 
 __all__ = ["fingerprints_of"]
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import datasets
 
+from hfaudio.available_cores import available_cores
 from hfaudio.data.errors import DataError
-from hfaudio.data.prepared_cache import DecodingSettings, available_cores, cached_shards
+from hfaudio.data.prepared_cache import DecodingSettings, cached_shards
 from hfaudio.data.recordings import Columns, LeftOut, Listing
 from hfaudio.data.sources import Source, list_recordings
 from hfaudio.data.suspicions import find_suspicions

@@ -29,7 +29,7 @@ from hfaudio.data.measurements import MEASUREMENTS, measure_recording
 from hfaudio.data.recordings import EmbeddedAudio, Recording
 from hfaudio.data.silence import TRIM_MODES
 
-__all__ = ["DecodingSettings", "available_cores", "cached_shards"]
+__all__ = ["DecodingSettings", "cached_shards"]
 
 CACHE_VERSION = 4  # raise it whenever the same file would be decoded to other samples or measured otherwise
 ROWS_HELD = 16  # decoded recordings that a process holds before they go to the disk ...
@@ -64,11 +64,6 @@ class DecodingSettings:
         for name, choices in (("decoder", DECODERS), ("trim_silence", TRIM_MODES)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, found {getattr(self, name)!r}.")
-
-
-def available_cores() -> int:
-    """The CPU cores that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cached_shards(recordings: Sequence[Recording], settings: DecodingSettings, num_proc: int) -> list[Path]:

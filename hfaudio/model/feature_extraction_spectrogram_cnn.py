@@ -204,15 +204,27 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
             raise ValueError(
                 f"Recording {int(finite.int().argmin())} must hold finite samples, found NaN or infinity."
             )
-        sound_frames = 1 + torch.tensor([sound_samples for _, sound_samples in clips]) // self.hop_length
         # Half precision would overflow in the power spectrum and lose the quiet bands.
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
-            features = self._features(batch, sound_frames)
-        attention_mask = (torch.arange(features.shape[-1]) < sound_frames[:, None]).long()
-        features = features.masked_fill(attention_mask[:, None, None, :] == 0, self.padding_value)
+            features, attention_mask = self.features_of(batch, torch.tensor([sounding for _, sounding in clips]))
         return BatchFeature(
             {"input_features": features, "attention_mask": attention_mask}, tensor_type=return_tensors or "pt"
         )
+
+    def features_of(self, batch: Tensor, sound_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Computes the features of waveforms that have their length already; all in operations that can be exported.
+
+        Args:
+            batch: `(batch, samples)` in float32, zero after the end of shorter clips.
+            sound_samples: `(batch,)`, how many samples from the start hold sound.
+
+        Returns:
+            `input_features` and `attention_mask`, as `__call__` has them.
+        """
+        sound_frames = 1 + sound_samples // self.hop_length
+        features = self._features(batch, sound_frames)
+        attention_mask = (torch.arange(features.shape[-1]) < sound_frames[:, None]).long()
+        return features.masked_fill(attention_mask[:, None, None, :] == 0, self.padding_value), attention_mask
 
     def _fit_length(self, samples: Tensor) -> tuple[Tensor, int]:
         """Cuts or extends `(samples,)`; also returns how many samples from the start hold sound."""

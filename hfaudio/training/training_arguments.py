@@ -9,7 +9,7 @@ from transformers import TrainingArguments
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 from transformers.trainer_utils import get_last_checkpoint
 
-from hfaudio.data import available_cores
+from hfaudio.available_cores import available_cores
 from hfaudio.training.checkpoints import CheckpointError
 
 __all__ = ["AudioTrainingArguments"]

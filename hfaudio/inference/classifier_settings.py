@@ -1,0 +1,88 @@
+"""What a saved classifier needs to know of itself, read without torch."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ClassifierSettings", "ModelError"]
+
+CONFIG_FILE = "config.json"
+EXTRACTOR_FILE = "preprocessor_config.json"
+
+
+class ModelError(ValueError):
+    """The model is not what was asked for: one sentence says what was expected, what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """How recordings are cut for a classifier, and what its scores mean.
+
+    Attributes:
+        class_names: In the order of the scores.
+        multi_label: Whether a recording can have any number of classes: scores are then those of a sigmoid each.
+        sampling_rate: In Hz.
+        crop_seconds: Length of the crops that it was trained on, to which shorter recordings are extended.
+        max_seconds: The longest recording that it scores as a whole.
+        pad_mode: How a recording shorter than a crop is extended: `zero`, `repeat` or `reflect`.
+    """
+
+    class_names: tuple[str, ...]
+    multi_label: bool
+    sampling_rate: int
+    crop_seconds: float
+    max_seconds: float
+    pad_mode: str
+
+    @property
+    def crop_samples(self) -> int:
+        """Length of a training crop, in samples."""
+        return round(self.crop_seconds * self.sampling_rate)
+
+    @property
+    def max_samples(self) -> int:
+        """Length of the longest recording that is scored as a whole, in samples."""
+        return round(self.max_seconds * self.sampling_rate)
+
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> "ClassifierSettings":
+        """Reads the settings of a saved model.
+
+        Args:
+            folder: With a `config.json` and a `preprocessor_config.json`.
+
+        Raises:
+            ModelError: They are not there, or are no spectrogram CNN's.
+        """
+        config = _read_json(Path(folder) / CONFIG_FILE)
+        extractor = _read_json(Path(folder) / EXTRACTOR_FILE)
+        try:
+            names = {int(index): str(name) for index, name in config["id2label"].items()}
+            return cls(
+                class_names=tuple(names[index] for index in range(len(names))),
+                multi_label=config["problem_type"] == "multi_label_classification",
+                sampling_rate=int(extractor["sampling_rate"]),
+                crop_seconds=float(extractor["crop_seconds"]),
+                max_seconds=float(extractor["max_seconds"]),
+                pad_mode=str(extractor["pad_mode"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(
+                f"Expected the settings of a spectrogram CNN in {folder}, found others ({error!r}); check --model."
+            ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(
+            f"Expected a saved model with {path.name} in {path.parent}, found none ({error.strerror}); check --model."
+        ) from error
+    except ValueError as error:
+        raise ModelError(f"Expected JSON in {path}, found something else ({error}); save the model anew.") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"Expected a JSON object in {path}, found {type(content).__name__}; save the model anew.")
+    return content

@@ -1,0 +1,43 @@
+"""Where a model lies: a folder, or a repository on the Hub."""
+
+import os
+import re
+from pathlib import Path
+
+from hfaudio.inference.classifier_settings import ModelError
+
+__all__ = ["find_model"]
+
+MODEL_FILES = ["*.json", "*.safetensors", "*.onnx"]
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def find_model(name_or_path: str | os.PathLike[str]) -> Path:
+    """The folder of a model; one on the Hub is fetched first, without any code that may lie beside it.
+
+    Args:
+        name_or_path: A folder, or `owner/name` or `owner/name@revision` on the Hub.
+
+    Raises:
+        ModelError: There is none.
+    """
+    folder = Path(name_or_path)
+    if folder.is_dir():
+        return folder
+    name, _, revision = str(name_or_path).partition("@")
+    if not HUB_ID.fullmatch(name):
+        raise ModelError(
+            f"Expected the folder of a model, or owner/name on the Hub, at {name_or_path}, found nothing; check "
+            "--model."
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=MODEL_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(f"Expected a model at {name_or_path} on the Hub, found none: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,90 @@
+"""Scoring waveforms with ONNX Runtime, without torch."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from hfaudio.inference.classifier_settings import ClassifierSettings, ModelError
+
+__all__ = ["OnnxBackend", "fit_length"]
+
+
+class OnnxBackend:
+    """Scores waveforms with a graph that `hfaudio.inference.onnx_export` wrote.
+
+    Args:
+        path: Of the graph.
+        settings: Of the model.
+        threads: Of ONNX Runtime; None takes one for each core.
+
+    Raises:
+        ModelError: The file is not there or no such graph, or onnxruntime is not installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], settings: ClassifierSettings, threads: int | None = None) -> None:
+        try:
+            import onnxruntime  # type: ignore[import-untyped]  # it has no py.typed
+        except ImportError as error:
+            raise ModelError(
+                "Expected onnxruntime for the backend onnx, found none; run: pip install 'hfaudio[onnx]'"
+            ) from error
+        if not os.path.isfile(path):
+            raise ModelError(
+                f"Expected a graph at {path} for the backend onnx, found none; write it with scripts/export_onnx.py."
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        try:
+            self._session = onnxruntime.InferenceSession(os.fspath(path), options, ["CPUExecutionProvider"])
+        except Exception as error:  # of classes that onnxruntime keeps to itself
+            raise ModelError(f"Expected an ONNX graph in {path}, found none that loads: {error}") from error
+        names = {value.name for value in self._session.get_inputs()}
+        if names != {"waveforms", "sound_samples"}:
+            raise ModelError(
+                f"Expected the inputs waveforms and sound_samples in {path}, found {', '.join(sorted(names))}; write "
+                "the graph with scripts/export_onnx.py."
+            )
+        self._settings = settings
+
+    def score(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
+        """Scores mono waveforms at the model's rate.
+
+        Args:
+            waveforms: `(samples,)` each, in float32.
+
+        Returns:
+            The logits, `(batch, num_labels)` in float32.
+        """
+        fitted = [fit_length(samples, self._settings) for samples in waveforms]
+        batch = np.zeros((len(fitted), max(len(samples) for samples, _ in fitted)), np.float32)
+        for row, (samples, _) in zip(batch, fitted, strict=True):
+            row[: len(samples)] = samples
+        sound_samples = np.array([sounding for _, sounding in fitted], np.int64)
+        logits: np.ndarray = self._session.run(["logits"], {"waveforms": batch, "sound_samples": sound_samples})[0]
+        return logits
+
+
+def fit_length(samples: np.ndarray, settings: ClassifierSettings) -> tuple[np.ndarray, int]:
+    """Cuts or extends a waveform as `SpectrogramCNNFeatureExtractor` does, without torch.
+
+    Args:
+        samples: `(samples,)`.
+        settings: Of the model.
+
+    Returns:
+        `(samples,)`, and how many of them, from the start, hold sound.
+    """
+    longest, shortest = settings.max_samples, settings.crop_samples
+    if len(samples) > longest:
+        start = (len(samples) - longest) // 2
+        samples = samples[start : start + longest]
+    if len(samples) >= shortest:
+        return samples, len(samples)
+    if settings.pad_mode == "zero":
+        return np.pad(samples, (0, shortest - len(samples))), len(samples)
+    # numpy's own modes do the same: "wrap" repeats, "reflect" does not repeat the edge.
+    missing = (0, shortest - len(samples))
+    if settings.pad_mode == "repeat" or len(samples) == 1:
+        return np.pad(samples, missing, mode="wrap"), shortest
+    return np.pad(samples, missing, mode="reflect"), shortest

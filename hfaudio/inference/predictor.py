@@ -1,0 +1,243 @@
+"""Predicting recordings of any kind and length, one or a million, in bounded memory."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+
+from hfaudio.audio import UnreadableAudioError
+from hfaudio.available_cores import available_cores
+from hfaudio.inference.classifier_settings import ClassifierSettings
+from hfaudio.inference.model_folder import find_model
+from hfaudio.inference.pooling import POOLINGS, Pooling, WindowPool, to_probabilities
+from hfaudio.inference.prediction import Prediction
+from hfaudio.inference.recording_reader import Audio, RecordingReader
+
+__all__ = ["BACKENDS", "Predictor"]
+
+Backend = Literal["auto", "torch", "onnx"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+
+ONNX_FILE = "model.onnx"
+
+
+class _Scorer(Protocol):
+    def score(self, waveforms: Sequence[np.ndarray]) -> np.ndarray: ...
+
+
+class Predictor:
+    """Predicts recordings: paths, bytes or arrays, of any rate, channel count and length.
+
+    A recording is scored as it is in the evaluation: as a whole up to `max_seconds` of the model, which is 30 seconds
+    unless it was trained otherwise. A longer one is cut into overlapping windows of that length, whose probabilities
+    are pooled. With `window_seconds` every recording is cut into windows of that length.
+
+    Recordings are read by some threads while others are scored, in batches that go across recordings. Memory holds a
+    few windows of a few recordings, however long and many they are.
+
+    Args:
+        scorer: Turns waveforms into logits.
+        settings: Of the model.
+        batch_size: Windows that are scored at once.
+        window_seconds: Length of a window, in seconds; None for the model's `max_seconds`.
+        hop_seconds: Step from window to window; None for half a window.
+        pooling: What the probabilities of windows become: their `mean`, their `max`, or the share of windows in which
+            a class is the first (`vote`; with several classes a recording, above one half).
+        threads: That read recordings; None for one a core.
+
+    Raises:
+        ValueError: A number lies outside its bounds, or there is no such pooling.
+
+    Example:
+        >>> predictor = Predictor.from_pretrained("runs/sounds")  # doctest: +SKIP
+        >>> predictor.predict("bark.wav").label  # doctest: +SKIP
+        'dog_bark'
+    """
+
+    def __init__(
+        self,
+        scorer: _Scorer,
+        settings: ClassifierSettings,
+        *,
+        batch_size: int = 32,
+        window_seconds: float | None = None,
+        hop_seconds: float | None = None,
+        pooling: Pooling = "mean",
+        threads: int | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, found {batch_size}.")
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, found {pooling!r}.")
+        window = settings.max_seconds if window_seconds is None else window_seconds
+        hop = window / 2 if hop_seconds is None else hop_seconds
+        if not 0.0 < window <= settings.max_seconds:
+            raise ValueError(
+                f"window_seconds must be above 0 and at most {settings.max_seconds:g}, the model's max_seconds, found "
+                f"{window:g}."
+            )
+        if not 0.0 < hop <= window:
+            raise ValueError(f"hop_seconds must be above 0 and at most a window, {window:g}, found {hop:g}.")
+        self.settings = settings
+        self.batch_size = batch_size
+        self.pooling: Pooling = pooling
+        self._scorer = scorer
+        rate = settings.sampling_rate
+        self._reader = RecordingReader(
+            rate, max(1, round(window * rate)), max(1, round(hop * rate)), threads or available_cores()
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str],
+        *,
+        backend: Backend = "auto",
+        device: str | None = None,
+        **settings: Any,
+    ) -> "Predictor":
+        """Loads a model to predict with.
+
+        Args:
+            name_or_path: A folder, or `owner/name` or `owner/name@revision` on the Hub.
+            backend: `torch`, `onnx` (needs a `model.onnx`, which `scripts/export_onnx.py` writes, and does not import
+                torch), or `auto`: ONNX where the file and the package are there.
+            device: For torch, such as `cuda:0`; None takes a GPU if there is one.
+            **settings: Further arguments of `Predictor`.
+
+        Raises:
+            ModelError: There is no such model, or none that this backend can load.
+            ValueError: An argument lies outside its bounds.
+        """
+        if backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, found {backend!r}.")
+        folder = find_model(name_or_path)
+        model = ClassifierSettings.read(folder)
+        if backend == "auto":
+            onnx = device is None and (folder / ONNX_FILE).is_file() and find_spec("onnxruntime") is not None
+            backend = "onnx" if onnx else "torch"
+        # Each is imported when it is needed: torch takes seconds, and with ONNX need not even be installed.
+        if backend == "onnx":
+            from hfaudio.inference.onnx_backend import OnnxBackend
+
+            return cls(OnnxBackend(folder / ONNX_FILE, model), model, **settings)
+        from hfaudio.inference.torch_backend import TorchBackend
+
+        return cls(TorchBackend(folder, device), model, **settings)
+
+    def predict(self, audio: Audio, sampling_rate: int | None = None) -> Prediction:
+        """Predicts one recording.
+
+        Args:
+            audio: See `Audio`; or an array `(samples,)` or `(channels, samples)` with its rate.
+            sampling_rate: Of an array, in Hz.
+
+        Raises:
+            UnreadableAudioError: It cannot be read.
+        """
+        if sampling_rate is not None:
+            audio = {"array": audio, "sampling_rate": sampling_rate}
+        (prediction,) = self.stream([audio])
+        if prediction.error is not None:
+            raise UnreadableAudioError(prediction.error)
+        return prediction
+
+    def predict_windows(self, audio: Audio, sampling_rate: int | None = None) -> list[Prediction]:
+        """Predicts each window of one recording; see `predict`."""
+        if sampling_rate is not None:
+            audio = {"array": audio, "sampling_rate": sampling_rate}
+        predictions = list(self.stream([audio], windows=True))
+        if predictions[-1].error is not None:
+            raise UnreadableAudioError(predictions[-1].error)
+        return predictions
+
+    def stream(self, recordings: Iterable[Audio], *, windows: bool = False) -> Iterator[Prediction]:
+        """Predicts recordings one after another, in their order.
+
+        One that cannot be read becomes a prediction with an error, and ends nothing.
+
+        Args:
+            recordings: Any number; they are asked for as they are needed.
+            windows: Give one prediction a window, in place of one a recording.
+        """
+        waiting: deque[_Pending] = deque()
+        batch: list[tuple[_Pending, int, np.ndarray]] = []
+        for reading in self._reader.read(recordings):
+            pool = None if windows else WindowPool(self.pooling, self.settings.multi_label)
+            pending = _Pending(reading.name, pool, self.settings)
+            waiting.append(pending)
+            while (item := reading.windows.get()) is not None:
+                if isinstance(item, UnreadableAudioError):
+                    pending.error = str(item)
+                    continue
+                if isinstance(item, Exception):
+                    raise item
+                batch.append((pending, *item))
+                pending.unscored += 1
+                if len(batch) == self.batch_size:
+                    self._score(batch)
+                    batch = []
+                    yield from self._finished(waiting)
+            pending.complete = True
+            yield from self._finished(waiting)
+        self._score(batch)
+        yield from self._finished(waiting)
+
+    def _score(self, batch: Sequence[tuple["_Pending", int, np.ndarray]]) -> None:
+        if not batch:
+            return
+        logits = self._scorer.score([samples for _, _, samples in batch])
+        probabilities = to_probabilities(logits, self.settings.multi_label)
+        for (pending, start, samples), own in zip(batch, probabilities, strict=True):
+            pending.add(start, start + len(samples), own)
+
+    def _finished(self, waiting: "deque[_Pending]") -> Iterator[Prediction]:
+        while waiting:
+            yield from waiting[0].take()
+            if not waiting[0].done:
+                return
+            waiting.popleft()
+
+
+class _Pending:
+    """A recording of which not all windows are scored."""
+
+    def __init__(self, name: str | None, pool: WindowPool | None, settings: ClassifierSettings) -> None:
+        self.error: str | None = None
+        self.unscored = 0
+        self.complete = False
+        self._name = name
+        self._pool = pool  # none where each window is to be given
+        self._settings = settings
+        self._ready: list[Prediction] = []
+        self._end = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all windows are read and scored."""
+        return self.complete and self.unscored == 0
+
+    def add(self, start: int, end: int, probabilities: np.ndarray) -> None:
+        """Takes in what a window scored."""
+        self.unscored -= 1
+        self._end = max(self._end, end)
+        if self._pool is None:
+            self._ready.append(self._prediction(start, end, probabilities))
+        else:
+            self._pool.add(probabilities)
+
+    def take(self) -> list[Prediction]:
+        """What can be said by now and has not been said yet."""
+        ready, self._ready = self._ready, []
+        if self.done and self.error is not None:
+            ready.append(self._prediction(0, 0, np.empty(0, np.float32), self.error))
+        elif self.done and self._pool is not None:
+            ready.append(self._prediction(0, self._end, self._pool.result()))
+        return ready
+
+    def _prediction(self, start: int, end: int, probabilities: np.ndarray, error: str | None = None) -> Prediction:
+        rate = self._settings.sampling_rate
+        return Prediction(self._name, start / rate, end / rate, self._settings.class_names, probabilities, error)

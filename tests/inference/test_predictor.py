@@ -1,0 +1,171 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from hfaudio.audio import UnreadableAudioError, decode_audio
+from hfaudio.inference import ModelError, Predictor
+from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
+
+RATE = 16_000
+
+
+def reference(folder: Path, waveform: np.ndarray) -> np.ndarray:
+    inputs = SpectrogramCNNFeatureExtractor.from_pretrained(folder)(waveform, sampling_rate=RATE)
+    with torch.no_grad():
+        logits = SpectrogramCNNForAudioClassification.from_pretrained(folder).eval()(**inputs).logits
+    return logits.softmax(1)[0].numpy()
+
+
+@pytest.mark.parametrize(
+    ("name", "tone"),
+    [
+        ("a.wav", {"seconds": 0.2}),
+        ("a.wav", {"seconds": 2.7, "rate": 44_100, "channels": 2}),
+        ("a.ogg", {"seconds": 1.1, "rate": 22_050}),
+        ("a.mp3", {"seconds": 3.9, "rate": 48_000}),
+    ],
+)
+def test_a_recording_is_scored_as_in_the_evaluation(model_folder, write_tone, name: str, tone: dict) -> None:
+    path = write_tone(name, **tone)
+    predictor = Predictor.from_pretrained(model_folder, backend="torch")
+    waveform = decode_audio(path, RATE)
+    expected = reference(model_folder, waveform)
+    native, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    sources = [path, str(path), path.read_bytes(), {"path": str(path)}, {"bytes": path.read_bytes(), "path": None}]
+    for source in [*sources, {"array": native.T, "sampling_rate": rate}]:
+        prediction = predictor.predict(source)
+        np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-5)
+        assert prediction.end == pytest.approx(len(waveform) / RATE)
+    prediction = predictor.predict(native.T, sampling_rate=rate)
+    np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-5)
+    names = predictor.settings.class_names
+    assert prediction.label == names[expected.argmax()]
+    assert prediction.score == pytest.approx(expected.max(), abs=1e-5)
+    assert [label for label, _ in prediction.top(2)] == [names[index] for index in np.argsort(-expected)[:2]]
+
+
+def test_a_long_recording_is_cut_into_overlapping_windows(loudness, settings) -> None:
+    ramp = np.linspace(0, 1, 10 * RATE, dtype=np.float32)
+    predictor = Predictor(loudness, settings)
+    prediction = predictor.predict(ramp, RATE)
+    assert loudness.batches == [[4 * RATE] * 4]
+    assert (prediction.start, prediction.end) == (0.0, 10.0)
+    windows = predictor.predict_windows(ramp, RATE)
+    assert [(one.start, one.end) for one in windows] == [(0, 4), (2, 6), (4, 8), (6, 10)]
+    np.testing.assert_allclose(prediction.probabilities, np.mean([one.probabilities for one in windows], axis=0))
+
+
+def test_windows_are_as_long_as_they_are_asked_for(loudness, settings) -> None:
+    predictor = Predictor(loudness, settings, window_seconds=1.0, hop_seconds=0.75, pooling="max", batch_size=2)
+    windows = predictor.predict_windows(np.linspace(0, 1, 2 * RATE, dtype=np.float32), RATE)
+    assert [(one.start, one.end) for one in windows] == [(0, 1), (0.75, 1.75), (1, 2)]
+    assert loudness.batches == [[RATE, RATE], [RATE]]
+    pooled = predictor.predict(np.linspace(0, 1, 2 * RATE, dtype=np.float32), RATE)
+    np.testing.assert_allclose(pooled.probabilities, np.max([one.probabilities for one in windows], axis=0))
+
+
+def test_batches_go_across_recordings_and_the_order_stays(loudness, settings) -> None:
+    recordings = [
+        {"array": np.full(RATE * (1 + index % 7), 0.1, np.float32), "sampling_rate": RATE} for index in range(60)
+    ]
+    found = list(Predictor(loudness, settings, batch_size=8, threads=3).stream(iter(recordings)))
+    assert [one.end for one in found] == [1 + index % 7 for index in range(60)]
+    assert {len(batch) for batch in loudness.batches[:-1]} == {8}
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_what_cannot_be_read_is_an_error_among_the_others(model_folder, write_tone, tmp_path, windows: bool) -> None:
+    paths = [write_tone(f"{index}.wav") for index in range(6)]
+    paths[2].write_bytes(b"no audio")
+    paths[4].write_bytes(b"")
+    paths.append(tmp_path / "gone.wav")
+    found = list(Predictor.from_pretrained(model_folder).stream(paths, windows=windows))
+    assert [one.file for one in found] == list(map(str, paths))
+    errors = [one.error for one in found]
+    assert [index for index, error in enumerate(errors) if error] == [2, 4, 6]
+    assert errors[4] == "the file is empty (0 bytes)"
+    assert found[2].label is None
+    assert found[2].score is None
+    assert found[2].top() == []
+    with pytest.raises(UnreadableAudioError, match=r"^cannot be opened"):
+        Predictor.from_pretrained(model_folder).predict(paths[6])
+
+
+def test_recordings_are_asked_for_as_they_are_needed(loudness, settings) -> None:
+    asked = []
+
+    def endless():
+        while True:
+            asked.append(1)
+            yield {"array": np.zeros(RATE, np.float32), "sampling_rate": RATE}
+
+    stream = Predictor(loudness, settings, batch_size=4, threads=2).stream(endless())
+    for _ in range(20):
+        next(stream)
+    stream.close()
+    assert len(asked) < 60
+
+
+def test_an_array_of_another_kind_is_refused(loudness, settings) -> None:
+    predictor = Predictor(loudness, settings)
+    with pytest.raises(ValueError, match=r"^An array must hold floating-point samples in \[-1, 1\], found int16"):
+        predictor.predict(np.zeros(100, np.int16), RATE)
+    with pytest.raises(ValueError, match=r"^An array must have the shape"):
+        predictor.predict(np.zeros((200, 100), np.float32), RATE)
+    with pytest.raises(UnreadableAudioError, match="^holds NaN"):
+        predictor.predict(np.full(100, np.nan, np.float32), RATE)
+    with pytest.raises(UnreadableAudioError, match="^holds no samples"):
+        predictor.predict(np.zeros(0, np.float32), RATE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1, found 0."),
+        ({"pooling": "median"}, "pooling must be one of mean, max, vote, found 'median'."),
+        ({"window_seconds": 5.0}, "window_seconds must be above 0 and at most 4, the model's max_seconds, found 5."),
+        ({"hop_seconds": 0.0}, "hop_seconds must be above 0 and at most a window, 4, found 0."),
+    ],
+)
+def test_arguments_out_of_bounds_are_named(loudness, settings, arguments: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        Predictor(loudness, settings, **arguments)
+
+
+def test_what_is_no_model_is_named(tmp_path, model_folder) -> None:
+    with pytest.raises(ModelError, match="^Expected the folder of a model, or owner/name on the Hub, at .*gone/a/b"):
+        Predictor.from_pretrained(tmp_path / "gone" / "a" / "b")
+    with pytest.raises(ModelError, match=r"^Expected a saved model with config.json in .*, found none \(No such file"):
+        Predictor.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "preprocessor_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="^Expected the settings of a spectrogram CNN in .*, found others"):
+        Predictor.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="^Expected JSON in "):
+        Predictor.from_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="^Expected a graph at .*model.onnx for the backend onnx, found none"):
+        Predictor.from_pretrained(model_folder, backend="onnx")
+    with pytest.raises(ValueError, match="^backend must be one of auto, torch, onnx, found 'jax'"):
+        Predictor.from_pretrained(model_folder, backend="jax")
+
+
+def test_several_classes_have_a_sigmoid_each(save_model, tmp_path, write_tone) -> None:
+    folder = save_model(tmp_path / "model", problem_type="multi_label_classification")
+    path = write_tone("a.wav")
+    inputs = SpectrogramCNNFeatureExtractor.from_pretrained(folder)(decode_audio(path, RATE), sampling_rate=RATE)
+    with torch.no_grad():
+        logits = SpectrogramCNNForAudioClassification.from_pretrained(folder).eval()(**inputs).logits
+    found = Predictor.from_pretrained(folder).predict(path).probabilities
+    np.testing.assert_allclose(found, logits.sigmoid()[0], atol=1e-5)
+
+
+def test_the_package_is_imported_without_torch() -> None:
+    code = "import sys, hfaudio.inference; sys.exit(bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
