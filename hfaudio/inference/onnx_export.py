@@ -69,7 +69,7 @@ def export_onnx(
         ValueError: They differ by more than 1e-4.
     """
     classifier = WaveformClassifier(model.eval(), extractor)
-    # Run once before it is traced: the window and the filters are cached, and must not be cached as tracing makes them.
+    # Run once before it is traced: the window and the filters are cached, and must not be as tracing makes them.
     example = _noise(extractor, [EXAMPLE_SECONDS, 0.5 * EXAMPLE_SECONDS], seed=0)
     with torch.no_grad():
         classifier(*example)

@@ -61,12 +61,13 @@ def test_the_notebook_runs_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, t
         monkeypatch.delenv(name, raising=False)
     for name, value in QUICK.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # the kernel is killed and leaves its scratch folder
     executed = nbformat.read(NOTEBOOK, as_version=4)
     committed = len(pictures(executed))
     for cell in code_cells(executed):
         cell.update(outputs=[], execution_count=None)
 
-    NotebookClient(executed, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(executed, timeout=1800, resources={"metadata": {"path": str(tmp_path)}}).execute()
 
     assert [output.ename for output in outputs(executed) if output.output_type == "error"] == []
     drawn = pictures(executed)
