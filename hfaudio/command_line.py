@@ -1,4 +1,7 @@
-"""What the scripts share: flags or a YAML file of the same names, help that reads well, and errors for people."""
+"""What the scripts share: flags or a YAML file of the same names, help that reads well, and errors for people.
+
+Needs neither torch nor transformers.
+"""
 
 import argparse
 import itertools
@@ -6,15 +9,14 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from transformers import HfArgumentParser
 
-__all__ = ["CommandLineParser", "exit_on"]
+__all__ = ["FlagParser", "exit_on", "show_messages"]
 
 USAGE_ERROR = 2
 
@@ -25,7 +27,7 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(USAGE_ERROR)
 
 
-def _show_messages() -> None:
+def show_messages() -> None:
     """Lets people see what the package has to say; as a library it says only warnings."""
     logger = logging.getLogger("hfaudio")
     logger.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.ERROR)
@@ -65,57 +67,21 @@ class _HelpFormatter(argparse.HelpFormatter):
         return f"{action.help} [%(default)s]"
 
 
-class _ShowAllHelp(argparse.Action):
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
-        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        argparse.ArgumentParser.print_help(parser)
-        raise SystemExit(0)
-
-
-class CommandLineParser(HfArgumentParser):
-    """Reads dataclasses from flags, or from a YAML file of the same names as the first argument; flags win.
+class FlagParser(argparse.ArgumentParser):
+    """Reads flags, or a YAML file of the same names as the first argument; flags win.
 
     Args:
-        dataclass_types: What to read.
-        rarely_used: Names of flags that only `--help_all` shows.
+        *args: As those of `argparse.ArgumentParser`, or of another class with it.
         unnamed: The flag that the first arguments fill, up to the first flag.
-        **kwargs: As `argparse.ArgumentParser` takes them.
+        **kwargs: The same.
     """
 
-    def __init__(
-        self,
-        dataclass_types: Sequence[Any],
-        rarely_used: Collection[str] = (),
-        unnamed: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(dataclass_types, formatter_class=_HelpFormatter, allow_abbrev=False, **kwargs)
-        self._rarely_used = frozenset(rarely_used)
+    def __init__(self, *args: Any, unnamed: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, formatter_class=_HelpFormatter, allow_abbrev=False, **kwargs)
         self._unnamed = unnamed
-        if self._rarely_used:
-            self.add_argument("--help_all", action=_ShowAllHelp, help="show every flag and exit")
-        for action in self._actions:
-            if action.help:
-                action.help = " ".join(action.help.split())
 
-    def error(self, message: str) -> NoReturn:
-        """Exits with code 2 and one sentence, without the usage."""
-        _fail(f"{message}; see --help.")
-
-    def print_help(self, file: Any = None) -> None:
-        """Prints the flags that are used often."""
-        hidden = [action for action in self._actions if action.dest in self._rarely_used]
-        texts = [action.help for action in hidden]
-        for action in hidden:
-            action.help = argparse.SUPPRESS
-        super().print_help(file)
-        for action, text in zip(hidden, texts, strict=True):
-            action.help = text
-
-    def parse(self, argv: Sequence[str]) -> tuple[Any, ...]:
-        """Returns one instance of each dataclass.
+    def flags(self, argv: Sequence[str]) -> list[str]:
+        """The arguments as flags alone.
 
         Args:
             argv: The arguments, without the program's name.
@@ -123,15 +89,11 @@ class CommandLineParser(HfArgumentParser):
         flags: list[str] = []
         if argv and Path(argv[0]).suffix in (".yaml", ".yml"):
             flags, argv = self._flags_from_yaml(Path(argv[0])), argv[1:]
-        argv = [*flags, *self._named(argv)]
-        with exit_on(ValueError):
-            *instances, unknown = self.parse_args_into_dataclasses(
-                argv, look_for_args_file=False, return_remaining_strings=True
-            )
-        if unknown:
-            self.error(f"unknown flags: {' '.join(unknown)}")
-        _show_messages()
-        return tuple(instances)
+        return [*flags, *self._named(argv)]
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with code 2 and one sentence, without the usage."""
+        _fail(f"{message}; see --help.")
 
     def format_usage(self) -> str:
         """One line, in place of a hundred flags."""

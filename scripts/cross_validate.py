@@ -7,8 +7,9 @@ alone. A run that was interrupted goes on where it stopped.
 import sys
 from pathlib import Path
 
-from hfaudio.command_line import CommandLineParser, exit_on
+from hfaudio.command_line import exit_on
 from hfaudio.data import DataError
+from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import HEADLINES
 from hfaudio.training import (
     RARELY_USED,

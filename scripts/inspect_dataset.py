@@ -8,8 +8,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hfaudio.command_line import CommandLineParser, exit_on
+from hfaudio.command_line import exit_on
 from hfaudio.data import DataError, DatasetReport, describe_dataset, make_example, typical_recordings, write_report
+from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.training import SourceArguments, staged_folder
 
 SAMPLING_RATE = 16_000  # Hz; that of training, so that both use the same cache

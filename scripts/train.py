@@ -10,8 +10,9 @@ from pathlib import Path
 import transformers
 
 import hfaudio  # noqa: F401  makes the pipeline below know the model
-from hfaudio.command_line import CommandLineParser, exit_on
+from hfaudio.command_line import exit_on
 from hfaudio.data import AudioCrops, DataError
+from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import describe_metrics
 from hfaudio.hub import CardFacts, write_model_card
 from hfaudio.training import (

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from hfaudio.command_line import CommandLineParser, exit_on
+from hfaudio.command_line import exit_on
+from hfaudio.dataclass_parser import CommandLineParser
 
 
 @dataclass

@@ -19,6 +19,7 @@ ALLOWED = {
     "hub": {"data", "evaluation", "model"},
     "registration": {"model"},
     "command_line": set(),
+    "dataclass_parser": {"command_line"},
     "__init__": {"data", "model", "registration", "training"},
 }
 SHIPPED = sorted((ROOT / "hfaudio" / "model").glob("[!_]*.py"))

@@ -149,20 +149,34 @@ class Predictor:
         """Predicts each window of one recording; see `predict`."""
         if sampling_rate is not None:
             audio = {"array": audio, "sampling_rate": sampling_rate}
-        predictions = list(self.stream([audio], windows=True))
+        (predictions,) = self.stream_windows([audio])
         if predictions[-1].error is not None:
             raise UnreadableAudioError(predictions[-1].error)
         return predictions
 
-    def stream(self, recordings: Iterable[Audio], *, windows: bool = False) -> Iterator[Prediction]:
+    def stream(self, recordings: Iterable[Audio]) -> Iterator[Prediction]:
         """Predicts recordings one after another, in their order.
 
         One that cannot be read becomes a prediction with an error, and ends nothing.
 
         Args:
-            recordings: Any number; they are asked for as they are needed.
-            windows: Give one prediction a window, in place of one a recording.
+            recordings: Any number; they are asked for as they are needed, some ahead of their turn.
         """
+        for (prediction,) in self._run(recordings, windows=False):
+            yield prediction
+
+    def stream_windows(self, recordings: Iterable[Audio]) -> Iterator[list[Prediction]]:
+        """Predicts the windows of recordings; see `stream`.
+
+        Args:
+            recordings: Any number.
+
+        Yields:
+            The predictions of one recording's windows. Where it cannot be read further the last has an error.
+        """
+        return self._run(recordings, windows=True)
+
+    def _run(self, recordings: Iterable[Audio], windows: bool) -> Iterator[list[Prediction]]:
         waiting: deque[_Pending] = deque()
         batch: list[tuple[_Pending, int, np.ndarray]] = []
         for reading in self._reader.read(recordings):
@@ -180,11 +194,10 @@ class Predictor:
                 if len(batch) == self.batch_size:
                     self._score(batch)
                     batch = []
-                    yield from self._finished(waiting)
             pending.complete = True
-            yield from self._finished(waiting)
+            yield from _finished(waiting)
         self._score(batch)
-        yield from self._finished(waiting)
+        yield from _finished(waiting)
 
     def _score(self, batch: Sequence[tuple["_Pending", int, np.ndarray]]) -> None:
         if not batch:
@@ -193,13 +206,6 @@ class Predictor:
         probabilities = to_probabilities(logits, self.settings.multi_label)
         for (pending, start, samples), own in zip(batch, probabilities, strict=True):
             pending.add(start, start + len(samples), own)
-
-    def _finished(self, waiting: "deque[_Pending]") -> Iterator[Prediction]:
-        while waiting:
-            yield from waiting[0].take()
-            if not waiting[0].done:
-                return
-            waiting.popleft()
 
 
 class _Pending:
@@ -212,7 +218,7 @@ class _Pending:
         self._name = name
         self._pool = pool  # none where each window is to be given
         self._settings = settings
-        self._ready: list[Prediction] = []
+        self._windows: list[Prediction] = []
         self._end = 0
 
     @property
@@ -225,19 +231,22 @@ class _Pending:
         self.unscored -= 1
         self._end = max(self._end, end)
         if self._pool is None:
-            self._ready.append(self._prediction(start, end, probabilities))
+            self._windows.append(self._prediction(start, end, probabilities))
         else:
             self._pool.add(probabilities)
 
-    def take(self) -> list[Prediction]:
-        """What can be said by now and has not been said yet."""
-        ready, self._ready = self._ready, []
-        if self.done and self.error is not None:
-            ready.append(self._prediction(0, 0, np.empty(0, np.float32), self.error))
-        elif self.done and self._pool is not None:
-            ready.append(self._prediction(0, self._end, self._pool.result()))
-        return ready
+    def predictions(self) -> list[Prediction]:
+        """Of all windows, or the one of the recording."""
+        if self.error is not None:
+            return [*self._windows, self._prediction(0, 0, np.empty(0, np.float32), self.error)]
+        return self._windows if self._pool is None else [self._prediction(0, self._end, self._pool.result())]
 
     def _prediction(self, start: int, end: int, probabilities: np.ndarray, error: str | None = None) -> Prediction:
         rate = self._settings.sampling_rate
         return Prediction(self._name, start / rate, end / rate, self._settings.class_names, probabilities, error)
+
+
+def _finished(waiting: deque[_Pending]) -> Iterator[list[Prediction]]:
+    """What is settled, in the order of the recordings."""
+    while waiting and waiting[0].done:
+        yield waiting.popleft().predictions()

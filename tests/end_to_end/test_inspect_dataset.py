@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hfaudio.command_line import CommandLineParser
+from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.training import AudioTrainingArguments, DataArguments, FeatureArguments, ModelArguments
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "inspect_dataset.py"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hfaudio.command_line import CommandLineParser
+from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.training import RunArguments
 
 RECIPES = Path(__file__).parents[2] / "scripts" / "recipes"

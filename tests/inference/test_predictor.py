@@ -81,11 +81,15 @@ def test_batches_go_across_recordings_and_the_order_stays(loudness, settings) ->
 
 @pytest.mark.parametrize("windows", [False, True])
 def test_what_cannot_be_read_is_an_error_among_the_others(model_folder, write_tone, tmp_path, windows: bool) -> None:
+    predictor = Predictor.from_pretrained(model_folder)
     paths = [write_tone(f"{index}.wav") for index in range(6)]
     paths[2].write_bytes(b"no audio")
     paths[4].write_bytes(b"")
     paths.append(tmp_path / "gone.wav")
-    found = list(Predictor.from_pretrained(model_folder).stream(paths, windows=windows))
+    if windows:
+        found = [prediction for (prediction,) in predictor.stream_windows(paths)]
+    else:
+        found = list(predictor.stream(paths))
     assert [one.file for one in found] == list(map(str, paths))
     errors = [one.error for one in found]
     assert [index for index, error in enumerate(errors) if error] == [2, 4, 6]
@@ -94,7 +98,7 @@ def test_what_cannot_be_read_is_an_error_among_the_others(model_folder, write_to
     assert found[2].score is None
     assert found[2].top() == []
     with pytest.raises(UnreadableAudioError, match=r"^cannot be opened"):
-        Predictor.from_pretrained(model_folder).predict(paths[6])
+        predictor.predict(paths[6])
 
 
 def test_recordings_are_asked_for_as_they_are_needed(loudness, settings) -> None:
