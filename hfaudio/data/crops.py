@@ -9,6 +9,8 @@ import datasets
 import numpy as np
 import torch
 
+from hfaudio.data.errors import DataError
+
 __all__ = ["AudioCrops", "CropRule", "Crops", "ExampleKey", "as_targets", "label_targets"]
 
 Augmentation = Callable[[np.ndarray, int], np.ndarray]
@@ -151,7 +153,7 @@ class Crops(torch.utils.data.Dataset[dict[str, Any]]):
             raise TypeError("Training examples need a CropRule, found none.")
         samples = self._crop(index, self.crop, np.random.default_rng(seed), progress)
         if self.augmentation is not None:
-            samples = self.augmentation(samples, seed)
+            samples = _of_the_same_length(self.augmentation(samples, seed), samples)
         return {
             "waveform": samples,
             "labels": self.targets[index],
@@ -165,6 +167,15 @@ class Crops(torch.utils.data.Dataset[dict[str, Any]]):
 
     def _crop(self, index: int, crop: CropRule, rng: np.random.Generator, progress: float) -> np.ndarray:
         return crop.draw(self._waveform(index), rng, progress)
+
+
+def _of_the_same_length(changed: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    if changed.shape != samples.shape:
+        raise DataError(
+            f"Expected --waveform_augmentation to leave a crop as long as it is, {len(samples)} samples, found "
+            f"{len(changed)} samples; set leave_length_unchanged, or take that transform out."
+        )
+    return changed
 
 
 class AudioCrops(Crops):

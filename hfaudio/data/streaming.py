@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import datasets
 import numpy as np
@@ -79,6 +80,7 @@ class StreamedCrops(Crops):
             span = SPAN * crop.speed * seconds
             start += float(rng.uniform(0.0, duration - span))
             samples = self._read(recording, start, start + span)
+            crop = replace(crop, margin=0)  # the ends of a span are not the recording's
         else:
             samples = self._waveform(index)
         return crop.draw(samples, rng, progress)

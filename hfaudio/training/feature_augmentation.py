@@ -15,6 +15,7 @@ __all__ = ["change_band_gains", "mix_styles", "shrink"]
 KNOTS = (3, 6)  # fewest and most frequencies between which a gain is drawn
 STYLE_ALPHA = 0.4  # of the Beta distribution that shares are drawn from: one style mostly wins
 SMALLEST_DEVIATION = 1e-5
+SMALLEST_WEIGHT = 1e-6
 
 
 def change_band_gains(
@@ -75,7 +76,7 @@ def mix_styles(features: Tensor, attention_mask: Tensor, probability: float, rng
 
 
 def shrink(features: Tensor, attention_mask: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Makes the picture of bands and frames smaller, by averaging.
+    """Makes the picture of bands and frames smaller, by averaging what holds sound.
 
     Args:
         features: `(batch, channels, bands, frames)`.
@@ -86,6 +87,8 @@ def shrink(features: Tensor, attention_mask: Tensor, scale: float) -> tuple[Tens
         Features and mask, both smaller.
     """
     bands, frames = (max(1, round(scale * length)) for length in features.shape[2:])
-    smaller = torch.nn.functional.interpolate(features, size=(bands, frames), mode="area")
-    places = torch.arange(frames) * attention_mask.shape[1] // frames
-    return smaller, attention_mask[:, places]
+    mask = attention_mask[:, None, None, :].to(features.dtype)
+    weights = torch.nn.functional.interpolate(mask, size=(1, frames), mode="area")
+    smaller = torch.nn.functional.interpolate(features * mask, size=(bands, frames), mode="area")
+    smaller_mask = weights[:, 0, 0] > 0
+    return smaller / weights.clamp(min=SMALLEST_WEIGHT), smaller_mask.to(attention_mask.dtype)

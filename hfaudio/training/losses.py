@@ -33,14 +33,15 @@ def binary_focal_loss(logits: Tensor, targets: Tensor, gamma: float = 2.0, alpha
         logits: `(batch, num_labels)`.
         targets: `(batch, num_labels)`, 0 or 1 or between.
         gamma: How much easy examples are held back, at least 0.
-        alpha: `(num_labels,)`, the weight of each class; None weighs them alike.
+        alpha: `(num_labels,)`, the weight of each class where it is present, so that a rare one is not outweighed by
+            its absence; None weighs all alike.
 
     Returns:
         `(batch,)`.
     """
     logits = logits.float()
     present = _focal_terms(nn.functional.logsigmoid(logits), targets, gamma, alpha)
-    absent = _focal_terms(nn.functional.logsigmoid(-logits), 1.0 - targets, gamma, alpha)
+    absent = _focal_terms(nn.functional.logsigmoid(-logits), 1.0 - targets, gamma, alpha=None)
     return (present + absent).mean(dim=-1)
 
 

@@ -1,6 +1,7 @@
 """Training on mixtures of two recordings, with the share of each as the target."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ __all__ = ["MIXINGS", "MixedCrops", "MixedStream", "Mixing", "mix_between_classe
 MIXINGS = ("none", "between_class", "mixup", "mixup_features")
 
 MIX_STREAM = 2  # the crop is drawn from the seed alone, the masks from the seed and 1
-MOST_DRAWS = 20  # of a partner of another class
+STREAM_MEMORY = 16  # examples of a stream among which one of another class is looked for
 LEVEL_WINDOW = 0.1  # seconds
 QUIETEST = 1e-5  # RMS, -100 dB
 
@@ -118,6 +119,9 @@ class MixedCrops(torch.utils.data.Dataset[dict[str, Any]]):
         self.mixing = mixing
         self.num_labels = num_labels
         self.sampling_rate = sampling_rate
+        _, self._class_of = np.unique(crops.targets, axis=0, return_inverse=True)
+        self._by_class = np.argsort(self._class_of, kind="stable")
+        self._ends = np.cumsum(np.bincount(self._class_of))
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -129,21 +133,25 @@ class MixedCrops(torch.utils.data.Dataset[dict[str, Any]]):
         example = soften(self.crops[key], self.num_labels)
         if rng.random() >= self.mixing.probability:
             return example
-        partner = self._partner(index, rng)
+        partner = self._draw_partner(index, rng)
         other = self.crops[ExampleKey(partner, int(rng.integers(2**32)), progress)]
         return self.mixing.mix(example, soften(other, self.num_labels), rng, self.sampling_rate)
 
-    def _partner(self, index: int, rng: np.random.Generator) -> int:
-        targets = self.crops.targets
-        for _ in range(MOST_DRAWS):
-            partner = int(rng.integers(len(self)))
-            if self.mixing.kind != "between_class" or not np.array_equal(targets[partner], targets[index]):
-                break
-        return partner
+    def _draw_partner(self, index: int, rng: np.random.Generator) -> int:
+        """Any recording; between classes one of another class, or of other classes where it has several."""
+        own = int(self._class_of[index])
+        first, past = (int(self._ends[own - 1]) if own else 0), int(self._ends[own])
+        others = len(self) - (past - first)
+        if self.mixing.kind != "between_class" or others == 0:
+            return int(rng.integers(len(self)))
+        place = int(rng.integers(others))  # in the order of the classes, without its own
+        return int(self._by_class[place if place < first else place + past - first])
 
 
 class MixedStream(torch.utils.data.IterableDataset[dict[str, Any]]):
     """Streamed training examples, each mixed with the one that came before it.
+
+    Between classes it is the last one of another class, unless the stream had none for a while.
 
     Args:
         stream: Where they come from.
@@ -160,15 +168,19 @@ class MixedStream(torch.utils.data.IterableDataset[dict[str, Any]]):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yields examples of `StreamedTable` with soft `labels (num_labels,)` in float32."""
-        before = None
+        before: deque[dict[str, Any]] = deque(maxlen=STREAM_MEMORY)
         for example in self.stream:
             example = soften(example, self.num_labels)
             rng = np.random.default_rng([example["seed"], MIX_STREAM])
-            if before is None or rng.random() >= self.mixing.probability:
+            if not before or rng.random() >= self.mixing.probability:
                 yield example
             else:
-                yield self.mixing.mix(example, before, rng, self.sampling_rate)
-            before = example
+                yield self.mixing.mix(example, self._partner(example, before), rng, self.sampling_rate)
+            before.appendleft(example)
+
+    def _partner(self, example: dict[str, Any], before: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        others = (other for other in before if not np.array_equal(other["labels"], example["labels"]))
+        return next(others, before[0]) if self.mixing.kind == "between_class" else before[0]
 
 
 def soften(example: dict[str, Any], num_labels: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The order of the training examples, and the seed that each is drawn with."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,13 +10,15 @@ from hfaudio.data.crops import ExampleKey
 
 __all__ = ["SeededSampler"]
 
+STEPS = 100  # of the progress of a training
+
 
 class SeededSampler(Sampler[ExampleKey]):
     """Shuffles anew each epoch, and gives every example a seed of its own.
 
     All randomness of an example (its crop, its augmentation, its masks) follows from that seed, hence from the run's
-    seed, the epoch and the place in the order: the number of workers or processes, or an interruption, changes
-    nothing.
+    seed, the epoch and the place in the order: neither workers, processes nor an interruption change it. Only the
+    colour that an example takes on (`feature_augmentation.mix_styles`) is that of another one of its batch.
 
     Args:
         num_examples: Size of the data set.
@@ -40,6 +43,7 @@ class SeededSampler(Sampler[ExampleKey]):
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(self.num_examples).tolist()
         seeds = rng.integers(2**32, size=self.num_examples).tolist()
-        progress = min(1.0, self.epoch / self.num_epochs)
-        for index, seed in zip(order, seeds, strict=True):
-            yield ExampleKey(index, seed, progress)
+        for place, (index, seed) in enumerate(zip(order, seeds, strict=True)):
+            # In steps, so that the examples of a batch nearly always agree.
+            behind = (self.epoch + place / self.num_examples) / self.num_epochs
+            yield ExampleKey(index, seed, min(1.0, math.floor(behind * STEPS) / STEPS))

@@ -166,6 +166,8 @@ class SpecAugmentCollator:
             (2, changes.freq_mask, changes.num_freq_masks),
             (3, changes.time_mask, changes.num_time_masks),
         ):
+            if max_width == 0 or count == 0:
+                continue
             drawn = [draw_masks(rng, features.shape[dim], max_width, count) for rng in generators]
             starts, widths = map(np.stack, zip(*drawn, strict=True))
             features = apply_masks(features, starts, widths, dim)

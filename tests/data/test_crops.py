@@ -4,7 +4,7 @@ import datasets
 import numpy as np
 import pytest
 
-from hfaudio.data import AudioCrops, CropRule, ExampleKey
+from hfaudio.data import AudioCrops, CropRule, DataError, ExampleKey
 from hfaudio.data.crops import label_targets
 
 
@@ -146,3 +146,15 @@ def test_rules_out_of_bounds_are_named(arguments: dict, sentence: str) -> None:
 def test_training_examples_need_a_rule(audio) -> None:
     with pytest.raises(TypeError, match="Training examples need a CropRule, found none"):
         AudioCrops(audio.dataset)[ExampleKey(0, 1)]
+
+
+def test_an_augmentation_that_changes_the_length_is_refused(audio) -> None:
+    def shorten(samples: np.ndarray, seed: int) -> np.ndarray:
+        return samples[: 4_000 - seed]
+
+    crops = AudioCrops(audio.dataset, CropRule(4_000), augmentation=shorten)
+    assert len(crops[ExampleKey(0, 0)]["waveform"]) == 4_000
+    with pytest.raises(
+        DataError, match="^Expected --waveform_augmentation to leave a crop as long as it is, 4000 sam"
+    ):
+        crops[ExampleKey(0, 7)]

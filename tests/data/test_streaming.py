@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from hfaudio.audio import decoding as module
 from hfaudio.data import (
@@ -21,9 +22,9 @@ SETTINGS = DecodingSettings(sampling_rate=16_000)
 CROP = CropRule(1_600)
 
 
-def streamed(folder: Path, augmentation=None) -> StreamedCrops:
+def streamed(folder: Path, augmentation=None, crop: CropRule = CROP) -> StreamedCrops:
     listing = list_recordings(folder)
-    return StreamedCrops(listing.recordings, describe_listing(listing), SETTINGS, CROP, augmentation)
+    return StreamedCrops(listing.recordings, describe_listing(listing), SETTINGS, crop, augmentation)
 
 
 def test_short_recordings_give_the_examples_that_the_cache_gives(two_classes) -> None:
@@ -57,6 +58,14 @@ def test_of_a_long_recording_only_a_span_is_read(write_tone, tmp_path, monkeypat
         assert past - first == round(0.15 * 44_100)
         starts.add(first // 44_100)
     assert len(starts) > 8  # from all over the recording
+
+
+def test_silence_is_put_at_the_ends_of_a_recording_alone(tmp_path) -> None:
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "a.wav", np.full(320_000, 0.5), 16_000)
+    crops = streamed(tmp_path, crop=CropRule(8_000, margin=8_000))
+    assert all(crops[0, seed]["waveform"].min() > 0.4 for seed in range(20))
 
 
 def test_a_span_of_a_table_is_kept_to(write_tone, tmp_path) -> None:

@@ -67,6 +67,35 @@ def test_the_probability_decides_how_many_change_style() -> None:
 def test_a_smaller_picture_holds_the_means() -> None:
     features, mask = torch.arange(16.0).reshape(1, 1, 4, 4), torch.tensor([[1, 1, 1, 0]])
     smaller, smaller_mask = shrink(features, mask, 0.5)
-    assert smaller.tolist() == [[[[2.5, 4.5], [10.5, 12.5]]]]
+    assert smaller.tolist() == [[[[2.5, 4.0], [10.5, 12.0]]]]
     assert smaller_mask.tolist() == [[1, 1]]
     assert shrink(features, mask, 0.01)[0].shape == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.55, 0.7, 0.9])
+def test_padding_does_not_get_into_a_smaller_picture(scale: float) -> None:
+    features, mask = torch.randn(1, 1, 8, 101), torch.zeros(1, 101, dtype=torch.long)
+    mask[:, :60] = 1
+    padded = features.masked_fill(mask[:, None, None] == 0, 100.0)
+    (one, one_mask), (other, other_mask) = shrink(features, mask, scale), shrink(padded, mask, scale)
+    assert torch.equal(one_mask, other_mask)
+    assert int(one_mask.sum()) == pytest.approx(60 * scale, abs=1.5)
+    valid = one_mask[0] > 0
+    assert torch.equal(one[..., valid], other[..., valid])
+
+
+def test_styles_of_equal_means_differ_in_their_deviation_alone() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(2, 1, 3, 4_000)
+    features = (features - features.mean(3, keepdim=True)) * torch.tensor([1.0, 9.0])[:, None, None, None]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        shares = np.random.default_rng(seed)
+        shares.random(2)
+        own = shares.beta(0.4, 0.4, size=2)
+        if shares.permutation(2).tolist() == [0, 1]:
+            continue  # each is its own partner
+        mixed = mix_styles(features, torch.ones(2, 4_000, dtype=torch.long), 1.0, rng)
+        deviations = mixed.std(dim=3)[:, 0, 0]
+        assert float(deviations[0]) == pytest.approx(own[0] * 1 + (1 - own[0]) * 9, rel=0.05)
+        assert float(deviations[1]) == pytest.approx(own[1] * 9 + (1 - own[1]) * 1, rel=0.05)

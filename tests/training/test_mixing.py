@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
-from hfaudio.data import AudioCrops, CropRule, ExampleKey
+from hfaudio.data import AudioCrops, CropRule, Crops, ExampleKey
 from hfaudio.training.mixing import MixedCrops, MixedStream, Mixing, loudest_rms, mix_between_classes, soften
 
 RATE = 16_000
@@ -73,6 +73,34 @@ def test_shares_of_both_classes_are_the_labels(crops) -> None:
     assert np.histogram(shares, bins=4, range=(0, 1))[0].min() > 30  # all shares are equally likely
 
 
+class Tones(AudioCrops):
+    """Recordings that hold nothing but their index."""
+
+    def __init__(self, targets: np.ndarray) -> None:
+        Crops.__init__(self, targets, CropRule(100))
+
+    def _waveform(self, index: int) -> np.ndarray:
+        return np.full(100, index + 1, np.float32)
+
+
+@pytest.mark.parametrize("targets", [[0] * 99 + [1], [1] + [0] * 99, [2] * 50 + [0] * 49 + [1]])
+def test_where_one_class_prevails_the_partner_is_of_another_still(targets: list[int]) -> None:
+    dataset = MixedCrops(Tones(np.array(targets)), Mixing("between_class"), num_labels=3, sampling_rate=RATE)
+    for index in (0, 60, 99):
+        partners = {dataset._draw_partner(index, np.random.default_rng(seed)) for seed in range(300)}
+        others = [other for other, target in enumerate(targets) if target != targets[index]]
+        assert partners <= set(others)
+        assert len(partners) > 0.8 * len(others)
+
+
+def test_of_several_classes_the_partner_has_not_all_the_same() -> None:
+    targets = np.array([[1, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    dataset = MixedCrops(Tones(targets), Mixing("between_class"), num_labels=2, sampling_rate=RATE)
+    assert {dataset._draw_partner(0, np.random.default_rng(seed)) for seed in range(50)} == {2, 3}
+    alike = MixedCrops(Tones(targets[:2]), Mixing("between_class"), num_labels=2, sampling_rate=RATE)
+    assert alike._draw_partner(0, np.random.default_rng(0)) in (0, 1)
+
+
 def test_mixup_adds_samples_as_it_adds_labels(crops) -> None:
     dataset = mixed(crops, kind="mixup", alpha=0.3)
     halves = mixed(crops, kind="mixup_features", alpha=0.3)
@@ -129,6 +157,14 @@ def test_a_stream_mixes_each_example_with_the_one_before(crops) -> None:
         assert np.array_equal(example["partner"], before["waveform"])
         assert np.array_equal(example["waveform"], own["waveform"])
     assert [example["labels"].shape for example in examples] == [(10,)] * 6
+
+
+def test_a_stream_mixes_between_classes_where_it_can(crops) -> None:
+    stream = [
+        {**crops[ExampleKey(index, index)], "labels": np.int64(label)} for index, label in enumerate([3, 3, 5, 5])
+    ]
+    labels = [example["labels"] for example in MixedStream(stream, Mixing("between_class"), 10, RATE)]
+    assert [set(np.flatnonzero(own).tolist()) for own in labels] == [{3}, {3}, {3, 5}, {3, 5}]
 
 
 def test_several_labels_are_soft_already() -> None:
