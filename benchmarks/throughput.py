@@ -18,7 +18,10 @@ from hfaudio.model import (
     SpectrogramCNNFeatureExtractor,
     SpectrogramCNNForAudioClassification,
 )
-from hfaudio.training import FeatureChanges, MixedCrops, Mixing, SpecAugmentCollator, WaveformAugmentation
+from hfaudio.training import MixedCrops, Mixing, SpecAugmentCollator, WaveformAugmentation
+from hfaudio.training.augmentation import Reverberation
+from hfaudio.training.feature_augmentation import change_band_gains, mix_styles, shrink
+from hfaudio.training.specaugment import apply_masks, draw_masks
 
 BATCH = 32
 RATE = 16_000
@@ -41,29 +44,30 @@ def stages() -> dict[str, Callable[[], object]]:
         audio = load_audio_dataset(write_synthetic_dataset(folder, clips_per_class=5), num_proc=1)
     crops = AudioCrops(audio.dataset, CropRule(2 * RATE))
     played = AudioCrops(audio.dataset, CropRule(2 * RATE, speed=1.25, margin=RATE // 2))
-    mixed = MixedCrops(played, Mixing(), len(audio.class_names), RATE)
     rng = np.random.default_rng(0)
     waveforms = [(0.1 * rng.standard_normal(2 * RATE)).astype(np.float32) for _ in range(BATCH)]
     table: dict[str, Callable[[], object]] = {
         "reading crops": lambda: [crops[ExampleKey(seed, seed)] for seed in range(BATCH)],
         "reading crops, other speeds": lambda: [played[ExampleKey(seed, seed)] for seed in range(BATCH)],
-        "the same, mixed between classes": lambda: [mixed[ExampleKey(seed, seed)] for seed in range(BATCH)],
     }
-    for strength in ("light", "strong"):
-        augmentation = WaveformAugmentation(strength, RATE)
-        table[f"augmentation, {strength}"] = lambda augment=augmentation: [  # type: ignore[misc]
+    for kind, words in (("between_class", "between classes"), ("mixup", "by mixup"), ("mixup_features", "later")):
+        mixed = MixedCrops(played, Mixing(kind), len(audio.class_names), RATE)
+        table[f"two of the same, mixed {words}"] = lambda mixed=mixed: [  # type: ignore[misc]
+            mixed[ExampleKey(seed, seed)] for seed in range(BATCH)
+        ]
+    augmentations = {name: WaveformAugmentation(name, RATE) for name in ("light", "strong")}
+    room = Reverberation(p=1.0)
+    table["augmentation, a room alone"] = lambda: [room(samples, RATE) for samples in waveforms]
+    for name, augmentation in augmentations.items():
+        table[f"augmentation, {name}"] = lambda augment=augmentation: [  # type: ignore[misc]
             augment(samples, seed) for seed, samples in enumerate(waveforms)
         ]
     for features in ("log_mel", "mfcc_delta"):
         extractor = SpectrogramCNNFeatureExtractor(features)
         table[f"features, {features}"] = lambda extract=extractor: extract(waveforms, RATE)  # type: ignore[misc]
     collator = SpecAugmentCollator(SpectrogramCNNFeatureExtractor())
-    changes = FeatureChanges(band_gain_db=6.0, style_mixing=0.5)
-    changing = SpecAugmentCollator(SpectrogramCNNFeatureExtractor(), changes)
-    examples = [{"waveform": samples, "labels": 0, "seed": seed} for seed, samples in enumerate(waveforms)]
-    table["features and SpecAugment"] = lambda: collator(examples)
-    table["features, SpecAugment, gains and styles"] = lambda: changing(examples)
-    batch = collator(examples)
+    batch = collator([{"waveform": samples, "labels": 0} for samples in waveforms])
+    table.update(feature_changes(batch["input_features"], batch["attention_mask"]))
     for size in MODEL_SIZES:
         model = SpectrogramCNNForAudioClassification(SpectrogramCNNConfig.from_size(size, num_labels=10))
         model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # a decorator there hides self
@@ -71,6 +75,26 @@ def stages() -> dict[str, Callable[[], object]]:
             table[f"{size}, forward, {precision}"] = forward(model, batch, half)
             table[f"{size}, forward and backward, {precision}"] = forward_and_backward(model, batch, half)
     return table
+
+
+def feature_changes(features: torch.Tensor, mask: torch.Tensor) -> dict[str, Callable[[], object]]:
+    """What is done to the features of a training batch, each alone."""
+    extractor = SpectrogramCNNFeatureExtractor()
+
+    def masks() -> None:
+        drawn = [draw_masks(np.random.default_rng(seed), features.shape[3], 16, 1) for seed in range(BATCH)]
+        starts, widths = map(np.stack, zip(*drawn, strict=True))
+        apply_masks(features, starts, widths, dim=3)
+
+    def gains() -> None:
+        change_band_gains(features, extractor, 6.0, [np.random.default_rng(seed) for seed in range(BATCH)])
+
+    return {
+        "a SpecAugment mask over frames": masks,
+        "gains of bands": gains,
+        "colours of others": lambda: mix_styles(features, mask, 0.5, np.random.default_rng(0)),
+        "half the resolution": lambda: shrink(features, mask, 0.5),
+    }
 
 
 def forward(model: torch.nn.Module, batch: dict[str, torch.Tensor], half: bool) -> Callable[[], object]:
