@@ -17,7 +17,7 @@ Augmentation = Callable[[np.ndarray, int], np.ndarray]
 
 FULLY_GROWN = 0.75  # of the training; the rest of it sees whole crops
 QUIET = 1e-3  # of a recording's mean power: 30 dB below it
-MOST_DRAWS = 6  # of a place that is not silent
+MOST_DRAWS = 6  # of a place that is not silent, before one is looked for
 LOOKED_AT = 200_000  # samples
 
 
@@ -73,7 +73,8 @@ class CropRule:
     def draw(self, waveform: np.ndarray, rng: np.random.Generator, progress: float = 1.0) -> np.ndarray:
         """Cuts a crop out of `(samples,)` at a random place; a shorter waveform comes back whole, at its speed.
 
-        A place where the recording is silent is drawn anew, up to five times: nothing of its class is to be heard.
+        A place where the recording is silent is drawn anew, since nothing of its class is to be heard there; after a
+        few such draws one around an audible sample is taken.
         """
         length = self.length(progress)
         factor = self.speed ** float(rng.uniform(-1.0, 1.0)) if self.speed > 1.0 else 1.0
@@ -86,7 +87,14 @@ class CropRule:
                 crop = self._cut(waveform, int(rng.integers(spare + 1)) - self.margin, needed)
                 if crop @ crop >= audible:
                     break
+            else:
+                crop = self._cut(waveform, self._audible_start(waveform, needed, rng), needed)
         return crop if factor == 1.0 else _change_speed(crop, factor)[:length]
+
+    def _audible_start(self, waveform: np.ndarray, needed: int, rng: np.random.Generator) -> int:
+        heard = np.flatnonzero(np.square(waveform) >= QUIET * _power(waveform))
+        start = int(rng.choice(heard)) - int(rng.integers(needed))
+        return min(max(start, -self.margin), len(waveform) + self.margin - needed)
 
     def _cut(self, waveform: np.ndarray, start: int, needed: int) -> np.ndarray:
         crop = waveform[max(start, 0) : max(start + needed, 0)]
