@@ -2,6 +2,7 @@
 
 from hfaudio.evaluation.accuracy import Accuracy
 from hfaudio.evaluation.classification import HEADLINES, compute_metrics, describe_metrics, prediction_rows
+from hfaudio.evaluation.csv_file import write_csv
 from hfaudio.evaluation.error_review import write_error_review
 from hfaudio.evaluation.interpretation import Interpretation
 from hfaudio.evaluation.macro_f1 import MacroF1
@@ -18,5 +19,6 @@ __all__ = [
     "describe_metrics",
     "plot_training_curves",
     "prediction_rows",
+    "write_csv",
     "write_error_review",
 ]

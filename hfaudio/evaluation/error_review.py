@@ -1,11 +1,9 @@
 """The errors of a classifier as pictures and tables in a folder."""
 
-import csv
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from hfaudio.evaluation.csv_file import write_csv
 from hfaudio.evaluation.interpretation import Interpretation
 
 __all__ = ["write_error_review"]
@@ -34,13 +32,13 @@ def write_error_review(interpretation: Interpretation, folder: str | os.PathLike
     folder.mkdir(parents=True, exist_ok=True)
     per_class, top_losses = interpretation.per_class(), interpretation.top_losses(LISTED)
     written = [
-        _write_csv(folder / "per_class.csv", tuple(per_class[0]), per_class),
-        _write_csv(folder / "top_losses.csv", tuple(top_losses[0]), top_losses),
+        write_csv(folder / "per_class.csv", tuple(per_class[0]), per_class),
+        write_csv(folder / "top_losses.csv", tuple(top_losses[0]), top_losses),
     ]
     figures = {}
     if not interpretation.multi_label:
         # There may be no row to take the columns from.
-        written.append(_write_csv(folder / "most_confused.csv", CONFUSED_COLUMNS, interpretation.most_confused()))
+        written.append(write_csv(folder / "most_confused.csv", CONFUSED_COLUMNS, interpretation.most_confused()))
         figures["confusion_matrix.png"] = interpretation.plot_confusion_matrix()
     if interpretation.waveforms is not None:
         figures["top_losses.png"] = interpretation.plot_top_losses(DRAWN)
@@ -48,11 +46,3 @@ def write_error_review(interpretation: Interpretation, folder: str | os.PathLike
         figure.savefig(folder / name, dpi=DOTS_PER_INCH)
         written.append(folder / name)
     return written
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Path:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    return path

@@ -1,9 +1,8 @@
 """What a training run leaves behind, and the folder that holds it."""
 
-import csv
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import datasets
 import numpy as np
 
 from hfaudio.data import LeftOut, write_split
-from hfaudio.evaluation import Interpretation, plot_training_curves, prediction_rows, write_error_review
+from hfaudio.evaluation import Interpretation, plot_training_curves, prediction_rows, write_csv, write_error_review
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 
 __all__ = ["TrainedClassifier"]
@@ -72,17 +71,10 @@ class TrainedClassifier:
             json.dump(dict(self.metrics), file, indent=2)
             file.write("\n")
         write_split(self.split, folder / "split.csv", self.left_out)
-        _write_csv(folder / "left_out.csv", ("file_name", "reason"), map(asdict, self.left_out))
+        write_csv(folder / "left_out.csv", ("file_name", "reason"), map(asdict, self.left_out))
         predictions = self.predictions
         (folder / "eval").mkdir(exist_ok=True)
-        _write_csv(folder / "eval" / "predictions.csv", tuple(predictions[0]), predictions)
+        write_csv(folder / "eval" / "predictions.csv", tuple(predictions[0]), predictions)
         write_error_review(self.interpretation, folder / "eval")
         curves = plot_training_curves(self.log_history)
         curves.savefig(folder / "eval" / "training_curves.png", dpi=DOTS_PER_INCH)
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
