@@ -1,0 +1,105 @@
+"""Finding recordings, one after another."""
+
+import csv
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from hfaudio.audio import AUDIO_EXTENSIONS
+
+__all__ = ["FileListError", "find_audio", "read_file_list"]
+
+SORTED_AT_MOST = 100_000  # names of one folder; of more the order is the folder's own, so that memory stays bounded
+NAME_COLUMNS = ("file_name", "file", "path", "filename")
+
+
+class FileListError(ValueError):
+    """There is nothing to predict where it was looked for: one sentence says what to do."""
+
+
+def find_audio(sources: Iterable[str]) -> Iterator[str]:
+    """Gives the recordings that files, folders and patterns stand for.
+
+    Args:
+        sources: Each the path of a file, whatever its ending; of a folder, whose recordings at any depth are given, by
+            their endings and in the order of their names; or a pattern such as `sounds/**/*.wav`.
+
+    Yields:
+        Paths. They are found as they are asked for.
+
+    Raises:
+        FileListError: There is nothing at a source.
+    """
+    for source in sources:
+        found = False
+        for path in _of_source(source):
+            found = True
+            yield path
+        if not found:
+            raise FileListError(
+                f"Expected recordings at {source}, found {'none' if os.path.exists(source) else 'nothing'}; their "
+                f"names end in {', '.join(sorted(AUDIO_EXTENSIONS))}."
+            )
+
+
+def _of_source(source: str) -> Iterator[str]:
+    if os.path.isdir(source):
+        yield from _walk(source)
+    elif os.path.exists(source):
+        yield source
+    elif glob.has_magic(source):
+        yield from (path for path in sorted(glob.iglob(source, recursive=True)) if _is_audio(path))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    names = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            names.append(entry.name)
+            if len(names) > SORTED_AT_MOST:
+                break
+    for name in sorted(names) if len(names) <= SORTED_AT_MOST else _unsorted(folder):
+        path = os.path.join(folder, name)
+        if _is_audio(path):
+            yield path
+        elif os.path.isdir(path) and not os.path.islink(path):
+            yield from _walk(path)
+
+
+def _unsorted(folder: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        yield from (entry.name for entry in entries if not entry.name.startswith("."))
+
+
+def _is_audio(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in AUDIO_EXTENSIONS and os.path.isfile(path)
+
+
+def read_file_list(lines: TextIO, name: str, folder: Path) -> Iterator[str]:
+    """Gives the paths of a list: one a line, or the column of a table with a header.
+
+    Args:
+        lines: The list.
+        name: Of the list; a table's ends in `.csv` or `.tsv`.
+        folder: What relative paths are relative to.
+
+    Raises:
+        FileListError: A table has none of the columns `file_name`, `file`, `path` and `filename`.
+    """
+    ending = os.path.splitext(name)[1].lower()
+    if ending not in (".csv", ".tsv"):
+        yield from (os.path.join(folder, line.rstrip("\r\n")) for line in lines if line.strip())
+        return
+    rows = csv.DictReader(lines, delimiter="\t" if ending == ".tsv" else ",")
+    columns = rows.fieldnames or []
+    column = next((wanted for wanted in NAME_COLUMNS if wanted in columns), None)
+    if column is None:
+        raise FileListError(
+            f"Expected one of the columns {', '.join(NAME_COLUMNS)} in {name}, found {', '.join(columns) or 'none'}; "
+            "rename the one with the paths."
+        )
+    yield from (os.path.join(folder, row[column]) for row in rows if row[column])

@@ -1,0 +1,135 @@
+"""Predictions as a table: on the terminal, or as CSV, JSON, JSONL, Parquet or Audacity's labels."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from hfaudio.inference.events import Event
+from hfaudio.inference.prediction import Prediction
+
+__all__ = ["FORMATS", "Row", "event_rows", "prediction_row", "table_columns", "write_table"]
+
+Row = Mapping[str, Any]
+ROWS_AT_ONCE = 10_000
+PLACES = 6  # decimals of a probability
+
+
+def table_columns(top_k: int) -> tuple[str, ...]:
+    """The columns: the file, its span in seconds, the most probable classes with their probabilities, the error."""
+    return ("file", "start", "end", *_ranked(top_k), "error")
+
+
+def _ranked(top_k: int) -> Iterator[str]:
+    for rank in range(1, top_k + 1):
+        yield from ("label", "score") if rank == 1 else (f"label_{rank}", f"score_{rank}")
+
+
+def prediction_row(prediction: Prediction, top_k: int = 1, threshold: float = 0.0) -> dict[str, Any]:
+    """One row of a table.
+
+    Args:
+        prediction: Of a recording or a window.
+        top_k: Classes to name.
+        threshold: Classes that are less probable are left out.
+    """
+    row: dict[str, Any] = dict.fromkeys(table_columns(top_k))
+    row |= {"file": prediction.file, "start": round(prediction.start, 3), "end": round(prediction.end, 3)}
+    row["error"] = prediction.error
+    named = [(label, score) for label, score in prediction.top(top_k) if score >= threshold]
+    values = [value for label, score in named for value in (label, round(score, PLACES))]
+    return row | dict(zip(_ranked(top_k), values, strict=False))
+
+
+def event_rows(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
+    """One row an event, with the columns of `table_columns(1)`."""
+    for event in events:
+        yield {
+            "file": event.file,
+            "start": round(event.start, 3),
+            "end": round(event.end, 3),
+            "label": event.label,
+            "score": round(event.score, PLACES),
+            "error": None,
+        }
+
+
+def write_table(rows: Iterable[Row], columns: Sequence[str], path: str | os.PathLike[str]) -> None:
+    """Writes rows, beside the file at first, which is replaced when all are written.
+
+    Args:
+        rows: With these columns; a few are held at a time.
+        columns: In their order.
+        path: Ends in one of `FORMATS`.
+    """
+    path = Path(path)
+    with _replacing(path) as partial:
+        FORMATS[path.suffix.lower()](rows, columns, partial)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    partial = path.with_name(f".{path.name}.writing")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_csv(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
+    with _open(path) as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_json(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
+    with _open(path) as file:
+        for number, row in enumerate(rows):
+            file.write(("[\n" if number == 0 else ",\n") + json.dumps(row, ensure_ascii=False))
+        file.write("\n]\n" if file.tell() else "[]\n")
+
+
+def _write_jsonl(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
+    with _open(path) as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write_audacity(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
+    with _open(path) as file:
+        file.writelines(f"{row['start']}\t{row['end']}\t{row['label']}\n" for row in rows if row["label"] is not None)
+
+
+def _write_parquet(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    numbers = ("start", "end", "score")
+    schema = pa.schema([(name, pa.float64() if name.startswith(numbers) else pa.string()) for name in columns])
+    with pq.ParquetWriter(path, schema) as writer:
+        held: list[Row] = []
+        for row in rows:
+            held.append(row)
+            if len(held) == ROWS_AT_ONCE:
+                writer.write_table(pa.Table.from_pylist(held, schema))
+                held = []
+        writer.write_table(pa.Table.from_pylist(held, schema))
+
+
+def _open(path: Path) -> TextIO:
+    # A file name on the disk need not be UTF-8; Python holds such bytes as surrogates.
+    return path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+
+
+FORMATS: dict[str, Callable[[Iterable[Row], Sequence[str], Path], None]] = {
+    ".csv": _write_csv,
+    ".json": _write_json,
+    ".jsonl": _write_jsonl,
+    ".parquet": _write_parquet,
+    ".txt": _write_audacity,
+}
+"""What writes a file, by its ending; `.txt` are labels that Audacity imports."""

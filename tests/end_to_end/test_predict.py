@@ -1,0 +1,148 @@
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "predict.py"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
+    SpectrogramCNNForAudioClassification(
+        SpectrogramCNNConfig(hidden_sizes=[4, 8], depths=[1, 1], id2label={0: "high", 1: "low"})
+    ).save_pretrained(folder)
+    SpectrogramCNNFeatureExtractor(n_mels=16, crop_seconds=0.2).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def sounds(two_classes: Path) -> Path:
+    """Eight recordings in two folders, and one that is none."""
+    (two_classes / "high" / "broken.wav").write_bytes(b"no audio")
+    return two_classes
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_becomes_a_table_with_its_errors(predict, model, sounds, tmp_path) -> None:
+    code, printed, _ = predict(sounds, "--model", model, "--output", tmp_path / "out.csv", "--top_k", 2)
+    assert code == 3
+    assert printed.strip() == f"predictions: {tmp_path / 'out.csv'} (1 recordings could not be read)"
+    rows = rows_of(tmp_path / "out.csv")
+    assert [row["file"] for row in rows] == sorted(map(str, sounds.rglob("*.wav")))
+    (failed,) = [row for row in rows if row["error"]]
+    assert failed["file"].endswith("broken.wav")
+    assert failed["error"].startswith("not readable as audio")
+    assert all({row["label"], row["label_2"]} == {"high", "low"} for row in rows if row is not failed)
+
+
+def test_the_terminal_shows_a_row_a_recording(predict, model, sounds) -> None:
+    paths = sorted((sounds / "low").glob("*.wav"))
+    code, printed, _ = predict(*paths[:2], sounds / "low" / "[2-3].wav", "--model", model)
+    assert code == 0
+    lines = [line.split("\t") for line in printed.splitlines()]
+    assert lines[0] == ["file", "start", "end", "label", "score", "error"]
+    assert [line[0] for line in lines[1:]] == list(map(str, paths))
+
+
+def test_windows_events_and_lists(predict, model, write_tone, tmp_path, monkeypatch) -> None:
+    path = write_tone("long.wav", seconds=0.7)
+    (tmp_path / "list.txt").write_text(f"{path}\n")
+    _, printed, _ = predict("--files_from", tmp_path / "list.txt", "--model", model, "--windows")
+    spans = [line.split("\t")[1:3] for line in printed.splitlines()[1:]]
+    assert spans == [["0.0", "0.2"], ["0.1", "0.3"], ["0.2", "0.4"], ["0.3", "0.5"], ["0.4", "0.6"], ["0.5", "0.7"]]
+    flags = (
+        "--files_from",
+        "-",
+        "--model",
+        model,
+        "--timeline",
+        "--threshold",
+        0.0001,
+        "--output",
+        tmp_path / "x.txt",
+    )
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{path}\n"))
+    assert predict(*flags)[0] == 0
+    assert (tmp_path / "x.txt").read_text() == "0.0\t0.7\thigh\n0.0\t0.7\tlow\n"
+
+
+def test_a_run_that_was_killed_goes_on(predict, model, write_tone, tmp_path) -> None:
+    for index in range(60):
+        write_tone(f"many/{index:02}.wav", frequency=100 + 20 * index)
+    flags = (tmp_path / "many", "--model", model, "--batch_size", 1, "--threads", 1)
+    assert predict(*flags, "--output", tmp_path / "whole.csv")[0] == 0
+    command = [sys.executable, str(SCRIPT), *map(str, flags), "--output", str(tmp_path / "killed.csv")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        part = tmp_path / ".killed.csv.part-0-of-1"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (part.is_file() and part.read_bytes().count(b"\n") > 5):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+    done = part.read_bytes().count(b"\n") - 1
+    assert done >= 5
+    assert not (tmp_path / "killed.csv").exists()
+    assert predict(*flags, "--output", tmp_path / "killed.csv")[0] == 0
+    assert (tmp_path / "killed.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_processes_share_the_files(predict, model, sounds, tmp_path) -> None:
+    assert predict(sounds, "--model", model, "--output", tmp_path / "one.jsonl")[0] == 3
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        str(sounds),
+        "--model",
+        str(model),
+        "--output",
+        str(tmp_path / "two.jsonl"),
+    ]
+    environments = [{**os.environ, "RANK": str(rank), "WORLD_SIZE": "2"} for rank in (0, 1)]
+    processes = [subprocess.Popen(command, env=environment) for environment in environments]
+    assert [process.wait(timeout=120) for process in processes] == [3, 0]
+    assert (tmp_path / "two.jsonl").read_bytes() == (tmp_path / "one.jsonl").read_bytes()
+    assert {json.loads(line)["label"] for line in (tmp_path / "two.jsonl").read_text().splitlines()} <= {
+        "high",
+        "low",
+        None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "error: Expected files, folders or patterns, found none; name some, or give --files_from."),
+        (("gone.wav",), "error: Expected recordings at gone.wav, found nothing; their names end in"),
+        (
+            ("x.wav", "--output", "x.xls"),
+            "error: --output must end in one of .csv, .json, .jsonl, .parquet, .txt, found",
+        ),
+        (("x.wav", "--output", "no/x.csv"), "error: Expected the folder no for --output, found none; make it first."),
+        (("x.wav", "--threshold", "2"), "error: --threshold must be from 0 to 1, found 2."),
+        (("x.wav", "--window_seconds", "99"), "error: window_seconds must be above 0 and at most 30"),
+        (("x.wav", "--model", "gone/x/y"), "error: Expected the folder of a model, or owner/name on the Hub, at gone"),
+        (("x.wav", "--files_from", "gone.txt", "--colour", "red"), "error: unrecognized arguments: --colour red"),
+    ],
+)
+def test_mistakes_are_one_sentence(predict, model, tmp_path, monkeypatch, arguments: tuple, sentence: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = arguments if "--model" in arguments else (*arguments, "--model", model)
+    code, _, said = predict(*flags)
+    assert code == 2
+    (line,) = [line for line in said.splitlines() if "error" in line]
+    assert line.startswith(sentence)

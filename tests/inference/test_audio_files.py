@@ -1,0 +1,77 @@
+import io
+from pathlib import Path
+
+import pytest
+
+from hfaudio.inference import audio_files as module
+from hfaudio.inference.audio_files import FileListError, find_audio, read_file_list
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.wav", "a.MP3", "notes.txt", "deep/er/c.ogg", "deep/d.flac", ".hidden.wav", ".git/x.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def found(folder: Path, *sources: str) -> list[str]:
+    return [str(Path(path).relative_to(folder)) for path in find_audio([str(folder / source) for source in sources])]
+
+
+def test_a_folder_gives_its_recordings_at_any_depth_in_order(folder) -> None:
+    assert found(folder, "") == ["a.MP3", "b.wav", "deep/d.flac", "deep/er/c.ogg"]
+
+
+@pytest.mark.parametrize("at_most", [1, 3])
+def test_of_a_large_folder_all_are_found_too(folder, at_most: int, monkeypatch) -> None:
+    monkeypatch.setattr(module, "SORTED_AT_MOST", at_most)
+    assert sorted(found(folder, "")) == ["a.MP3", "b.wav", "deep/d.flac", "deep/er/c.ogg"]
+
+
+def test_files_are_taken_whatever_they_are_called_and_in_the_order_given(folder) -> None:
+    assert found(folder, "notes.txt", "b.wav", "b.wav") == ["notes.txt", "b.wav", "b.wav"]
+
+
+def test_patterns_are_followed(folder) -> None:
+    assert found(folder, "**/*.[of]*") == ["deep/d.flac", "deep/er/c.ogg"]
+    (folder / "[x].wav").touch()
+    assert found(folder, "[x].wav") == ["[x].wav"]  # a file of that name
+
+
+@pytest.mark.parametrize(("source", "words"), [("gone", "nothing"), ("*.m4a", "nothing"), ("empty", "none")])
+def test_where_there_is_nothing_it_is_said(folder, source: str, words: str) -> None:
+    (folder / "empty").mkdir()
+    with pytest.raises(FileListError, match=rf"^Expected recordings at .*, found {words}; their names end in \.aac"):
+        found(folder, source)
+
+
+def test_a_link_to_a_folder_is_no_way_round_in_circles(folder) -> None:
+    (folder / "deep" / "up").symlink_to(folder)
+    assert len(found(folder, "")) == 4
+
+
+def test_files_are_found_as_they_are_asked_for(folder) -> None:
+    paths = find_audio([str(folder / "b.wav"), str(folder / "gone.wav")])
+    assert next(paths).endswith("b.wav")
+    with pytest.raises(FileListError):
+        next(paths)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.txt", "a.wav\n\nsub/b c.wav\n"),
+        ("list.csv", 'label,file_name\nx,a.wav\ny,"sub/b c.wav"\n,\n'),
+        ("LIST.TSV", "path\tlabel\na.wav\tx\nsub/b c.wav\ty\n"),
+    ],
+)
+def test_lists_and_tables_are_read(name: str, text: str) -> None:
+    assert list(read_file_list(io.StringIO(text), name, Path("/data"))) == ["/data/a.wav", "/data/sub/b c.wav"]
+
+
+def test_a_table_without_a_column_of_files_is_named() -> None:
+    with pytest.raises(
+        FileListError, match="^Expected one of the columns file_name, .* in x.csv, found sound, label;"
+    ):
+        list(read_file_list(io.StringIO("sound,label\n"), "x.csv", Path()))
