@@ -7,7 +7,9 @@ import numpy as np
 
 from hfaudio.inference.classifier_settings import ClassifierSettings, ModelError
 
-__all__ = ["OnnxBackend", "fit_length"]
+__all__ = ["ONNX_FILE", "OnnxBackend", "fit_length"]
+
+ONNX_FILE = "model.onnx"  # beside the model
 
 
 class OnnxBackend:

@@ -12,6 +12,7 @@ from hfaudio.audio import UnreadableAudioError
 from hfaudio.available_cores import available_cores
 from hfaudio.inference.classifier_settings import ClassifierSettings
 from hfaudio.inference.model_folder import find_model
+from hfaudio.inference.onnx_backend import ONNX_FILE, OnnxBackend
 from hfaudio.inference.pooling import POOLINGS, Pooling, WindowPool, to_probabilities
 from hfaudio.inference.prediction import Prediction
 from hfaudio.inference.recording_reader import Audio, RecordingReader
@@ -20,8 +21,6 @@ __all__ = ["BACKENDS", "Predictor"]
 
 Backend = Literal["auto", "torch", "onnx"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-
-ONNX_FILE = "model.onnx"
 
 
 class _Scorer(Protocol):
@@ -119,11 +118,9 @@ class Predictor:
         if backend == "auto":
             onnx = device is None and (folder / ONNX_FILE).is_file() and find_spec("onnxruntime") is not None
             backend = "onnx" if onnx else "torch"
-        # Each is imported when it is needed: torch takes seconds, and with ONNX need not even be installed.
         if backend == "onnx":
-            from hfaudio.inference.onnx_backend import OnnxBackend
-
             return cls(OnnxBackend(folder / ONNX_FILE, model), model, **settings)
+        # Imported when it is needed: torch takes seconds, and with ONNX need not even be installed.
         from hfaudio.inference.torch_backend import TorchBackend
 
         return cls(TorchBackend(folder, device), model, **settings)

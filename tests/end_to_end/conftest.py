@@ -73,3 +73,10 @@ def predict(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def export_onnx() -> Train:
+    """Calls the script's main with the given flags."""
+    main = main_of("export_onnx")
+    return lambda *flags: main(list(map(str, flags)))
