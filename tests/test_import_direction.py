@@ -15,7 +15,7 @@ ALLOWED = {
     "data": {"audio", "available_cores"},
     "training": {"available_cores", "data", "evaluation", "model"},
     "evaluation": {"data", "model"},
-    "inference": {"audio", "available_cores", "data", "evaluation", "model"},
+    "inference": {"audio", "available_cores", "model"},
     "hub": {"data", "evaluation", "model"},
     "registration": {"model"},
     "command_line": set(),
