@@ -47,7 +47,7 @@ def make_parser() -> FlagParser:
         "--backend", choices=BACKENDS, default="auto", help="What runs the model: auto prefers ONNX where it is there."
     )
     add("--device", help="For torch, such as cuda:0 [a GPU if there is one].")
-    add("--batch_size", type=int, default=32, help="Windows that are scored at once.")
+    add("--batch_size", type=int, default=32, help="Training crops, or as much of what is longer, scored at once.")
     add("--threads", type=int, help="Threads that read recordings [one a core].")
     return parser
 

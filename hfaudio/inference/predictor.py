@@ -1,5 +1,6 @@
 """Predicting recordings of any kind and length, one or a million, in bounded memory."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +41,8 @@ class Predictor:
     Args:
         scorer: Turns waveforms into logits.
         settings: Of the model.
-        batch_size: Windows that are scored at once.
+        batch_size: Windows that are scored at once; one longer than a training crop counts as several, so that the
+            memory of the scoring is bounded too.
         window_seconds: Length of a window, in seconds; None for the model's `max_seconds`.
         hop_seconds: Step from window to window; None for half a window.
         pooling: What the probabilities of windows become: their `mean`, their `max`, or the share of windows in which
@@ -176,6 +178,7 @@ class Predictor:
     def _run(self, recordings: Iterable[Audio], windows: bool) -> Iterator[list[Prediction]]:
         waiting: deque[_Pending] = deque()
         batch: list[tuple[_Pending, int, np.ndarray]] = []
+        size = 0
         for reading in self._reader.read(recordings):
             pool = None if windows else WindowPool(self.pooling, self.settings.multi_label)
             pending = _Pending(reading.name, pool, self.settings)
@@ -188,9 +191,10 @@ class Predictor:
                     raise item
                 batch.append((pending, *item))
                 pending.unscored += 1
-                if len(batch) == self.batch_size:
+                size += math.ceil(len(item[1]) / self.settings.crop_samples)
+                if size >= self.batch_size:
                     self._score(batch)
-                    batch = []
+                    batch, size = [], 0
             pending.complete = True
             yield from _finished(waiting)
         self._score(batch)

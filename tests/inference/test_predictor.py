@@ -54,7 +54,7 @@ def test_a_long_recording_is_cut_into_overlapping_windows(loudness, settings) ->
     ramp = np.linspace(0, 1, 10 * RATE, dtype=np.float32)
     predictor = Predictor(loudness, settings)
     prediction = predictor.predict(ramp, RATE)
-    assert loudness.batches == [[4 * RATE] * 4]
+    assert loudness.batches == [[4 * RATE] * 4]  # each as much as eight crops
     assert (prediction.start, prediction.end) == (0.0, 10.0)
     windows = predictor.predict_windows(ramp, RATE)
     assert [(one.start, one.end) for one in windows] == [(0, 4), (2, 6), (4, 8), (6, 10)]
@@ -62,7 +62,7 @@ def test_a_long_recording_is_cut_into_overlapping_windows(loudness, settings) ->
 
 
 def test_windows_are_as_long_as_they_are_asked_for(loudness, settings) -> None:
-    predictor = Predictor(loudness, settings, window_seconds=1.0, hop_seconds=0.75, pooling="max", batch_size=2)
+    predictor = Predictor(loudness, settings, window_seconds=1.0, hop_seconds=0.75, pooling="max", batch_size=4)
     windows = predictor.predict_windows(np.linspace(0, 1, 2 * RATE, dtype=np.float32), RATE)
     assert [(one.start, one.end) for one in windows] == [(0, 1), (0.75, 1.75), (1, 2)]
     assert loudness.batches == [[RATE, RATE], [RATE]]
@@ -72,11 +72,13 @@ def test_windows_are_as_long_as_they_are_asked_for(loudness, settings) -> None:
 
 def test_batches_go_across_recordings_and_the_order_stays(loudness, settings) -> None:
     recordings = [
-        {"array": np.full(RATE * (1 + index % 7), 0.1, np.float32), "sampling_rate": RATE} for index in range(60)
+        {"array": np.full(RATE * (1 + index % 4), 0.1, np.float32), "sampling_rate": RATE} for index in range(60)
     ]
     found = list(Predictor(loudness, settings, batch_size=8, threads=3).stream(iter(recordings)))
-    assert [one.end for one in found] == [1 + index % 7 for index in range(60)]
-    assert {len(batch) for batch in loudness.batches[:-1]} == {8}
+    assert [one.end for one in found] == [1 + index % 4 for index in range(60)]
+    crops = [sum(2 * samples // RATE for samples in batch) for batch in loudness.batches]
+    assert all(8 <= size < 16 for size in crops[:-1])
+    assert sum(map(len, loudness.batches)) == 60
 
 
 @pytest.mark.parametrize("windows", [False, True])
