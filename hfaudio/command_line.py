@@ -77,7 +77,8 @@ class FlagParser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: Any, unnamed: str | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, formatter_class=_HelpFormatter, allow_abbrev=False, **kwargs)
+        kwargs |= {"formatter_class": _HelpFormatter, "allow_abbrev": False}
+        super().__init__(*args, **kwargs)
         self._unnamed = unnamed
 
     def flags(self, argv: Sequence[str]) -> list[str]:
