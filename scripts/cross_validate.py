@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
         description=__doc__,
         epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
     )
-    run = RunArguments(*parser.parse(argv))
+    run = RunArguments.from_flags(parser, argv)
     with exit_on(DataError, CheckpointError, DivergedError, FileExistsError):
         result = cross_validate(run)
     if run.training.process_index > 0:

@@ -27,8 +27,6 @@ from hfaudio.training import (
     train_classifier,
 )
 
-BUILT_IN_DEFAULTS = {"num_train_epochs": 16.0, "crop_seconds": 2.0}  # a minute and a half on two cores
-
 
 def main(argv: list[str]) -> None:
     """Runs one training, from flags to the finished folder."""
@@ -39,10 +37,7 @@ def main(argv: list[str]) -> None:
         description=__doc__,
         epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
     )
-    run = RunArguments(*parser.parse(argv))
-    if not run.data.dataset:
-        parser.set_defaults(**BUILT_IN_DEFAULTS)
-        run = RunArguments(*parser.parse(argv))
+    run = RunArguments.from_flags(parser, argv)
     with exit_on(DataError, CheckpointError, DivergedError, FileExistsError):
         if run.training.find_lr:
             find_learning_rate(run)
@@ -60,13 +55,20 @@ def main(argv: list[str]) -> None:
 
 
 def find_learning_rate(run: RunArguments) -> None:
-    """Searches for a learning rate, draws the search, and prints what it suggests."""
+    """Searches for a learning rate, draws the search, and prints what it suggests, if anything."""
     search = search_learning_rate(run)
     if run.training.process_index > 0:
         return
     with staged_folder(run.training.output_dir) as folder:
         search.plot().savefig(folder / "find_lr.png", dpi=120)
-    print(f"suggestion: --learning_rate {search.suggestion:.2g} ({run.training.output_dir}/find_lr.png)")
+    drawn = f"({run.training.output_dir}/find_lr.png)"
+    if search.suggestion is None:
+        print(
+            f"no suggestion: the loss falls nowhere between the rates {search.rates[0]:.2g} and "
+            f"{search.rates[-1]:.2g}; look for a mistake in labels, features or loss, or give larger batches {drawn}"
+        )
+    else:
+        print(f"suggestion: --learning_rate {search.suggestion:.2g} {drawn}")
 
 
 def card_facts(run: RunArguments, trained: TrainedClassifier, output_dir: Path, argv: list[str]) -> CardFacts:

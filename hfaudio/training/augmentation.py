@@ -127,7 +127,11 @@ def _read_transforms(path: str) -> list[tuple[str, dict[str, Any]]]:
                 f"Expected one transform an entry in {path}, such as '- Gain: {{p: 0.5}}', found {entry!r}."
             )
         ((name, settings),) = named.items()
-        described.append((str(name), dict(settings or {})))
+        if not isinstance(settings, dict | None):
+            raise ValueError(
+                f"Expected settings with names for {name} in {path}, such as '- Gain: {{p: 0.5}}', found {settings!r}."
+            )
+        described.append((str(name), settings or {}))
     return described
 
 
@@ -137,8 +141,9 @@ def _build(name: str, settings: dict[str, Any]) -> BaseWaveformTransform:
         raise ValueError(f"Expected the name of a waveform transform of audiomentations, found {name!r}.")
     try:
         return found(**settings)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"Expected settings that {name} takes, found {settings}: {error}.") from error
+    except (TypeError, ValueError, AssertionError) as error:
+        reason = f": {error}" if str(error) else ""
+        raise ValueError(f"Expected settings that {name} takes, found {settings}{reason}.") from error
 
 
 @contextmanager

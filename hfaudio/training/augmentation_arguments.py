@@ -1,5 +1,7 @@
 """The flags that say how training examples are cut, changed and mixed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from hfaudio.data import CropRule
@@ -9,6 +11,14 @@ from hfaudio.training.mixing import MIXINGS, Mixing
 from hfaudio.training.specaugment import FeatureChanges
 
 __all__ = ["AugmentationArguments"]
+
+FLAGS = {
+    "speed": "crop_speed",
+    "alpha": "mixup_alpha",
+    "probability": "mixing_probability",
+    "first_scale": "progressive_resolution",
+}
+"""The flags whose values have other names where they are used."""
 
 
 @dataclass
@@ -67,12 +77,24 @@ class AugmentationArguments:
         for name in ("mixup_alpha", "mixing_probability"):
             if self.mixing == "none" and getattr(self, name) != getattr(type(self), name):
                 raise ValueError(f"--{name} needs a --mixing, found none.")
-        self.mix()
-        self.feature_changes()
-        self.waveform_changes(sampling_rate=16_000)
+        for mask in ("freq_mask", "time_mask"):
+            count = f"num_{mask}s"
+            if not getattr(self, mask) and getattr(self, count) != getattr(type(self), count):
+                raise ValueError(f"--{count} needs a --{mask}, found none.")
+        if self.mixing not in MIXINGS:
+            raise ValueError(f"--mixing must be one of {', '.join(MIXINGS)}, found {self.mixing!r}.")
+        with _flags_named():
+            self.mix()
+            self.feature_changes()
+            self.waveform_changes(sampling_rate=16_000)
+            CropRule(1, self.crop_speed)
         if not 0.0 <= self.crop_margin <= 3_600.0:
             raise ValueError(f"--crop_margin must be from 0 to 3600 seconds, found {self.crop_margin}.")
-        CropRule(1, self.crop_speed)
+
+    @property
+    def grows(self) -> bool:
+        """Whether crops or features grow in the course of the training."""
+        return self.progressive_crop is not None or self.progressive_resolution < 1.0
 
     def crop_rule(self, extractor: SpectrogramCNNFeatureExtractor) -> CropRule:
         """How training crops are cut.
@@ -115,3 +137,16 @@ class AugmentationArguments:
             self.style_mixing,
             self.progressive_resolution,
         )
+
+
+@contextmanager
+def _flags_named() -> Iterator[None]:
+    """Puts the flag where a sentence begins with the name that its value has inside."""
+    try:
+        yield
+    except ValueError as error:
+        name, _, rest = str(error).partition(" ")
+        flag = FLAGS.get(name, name)
+        if not hasattr(AugmentationArguments, flag):
+            raise
+        raise ValueError(f"--{flag} {rest}") from error

@@ -34,6 +34,27 @@ class BatchGrowth:
             if getattr(self, name) < lowest:
                 raise ValueError(f"{name} of the batch growth must be at least {lowest}, found {getattr(self, name)}.")
 
+    def check_room(self, num_epochs: float, max_steps: int) -> None:
+        """Refuses a run in which the batches cannot grow.
+
+        Args:
+            num_epochs: Of the run.
+            max_steps: Of the run, in place of the epochs; 0 or less where they count.
+
+        Raises:
+            ValueError: The run has fewer epochs than batch sizes, or is not measured in epochs.
+        """
+        if max_steps > 0:
+            raise ValueError(
+                "--batch_growth needs a run that is measured in epochs, found "
+                f"--max_steps {max_steps}; give --num_train_epochs alone."
+            )
+        if num_epochs < self.times + 1:
+            raise ValueError(
+                f"Batches that grow {self.times} times (--batch_growth_times) need at least {self.times + 1} epochs, "
+                f"found {num_epochs:g}; let them grow less often, or train longer."
+            )
+
     def accumulated_batches(self, epoch: int, num_epochs: float, first: int) -> int:
         """Batches of an optimizer step in one epoch.
 
@@ -77,21 +98,15 @@ class BatchGrowthMixin(Trainer):
         """Counts the optimizer steps with the growth.
 
         Raises:
-            ValueError: The run has fewer epochs than batch sizes, or is not measured in epochs.
+            ValueError: The run has fewer epochs than batch sizes, or is not measured in epochs; or the examples are a
+                stream.
         """
         values = super().set_initial_training_values(args, dataloader)
         growth = self.batch_growth
         if growth is not None:
-            if args.max_steps > 0 or not has_length(dataloader):
-                raise ValueError(
-                    "Growing batches need a run that is measured in epochs, found "
-                    f"{args.max_steps} steps; give --num_train_epochs alone."
-                )
-            if args.num_train_epochs < growth.times + 1:
-                raise ValueError(
-                    f"Batches that grow {growth.times} times need at least {growth.times + 1} epochs, found "
-                    f"{args.num_train_epochs:g}; let them grow less often, or train longer."
-                )
+            growth.check_room(args.num_train_epochs, args.max_steps)
+            if not has_length(dataloader):
+                raise ValueError("Growing batches need examples that can be counted, found a stream.")
             self._batches_in_epoch = int(values[-2] or 0)
             first = args.gradient_accumulation_steps
             values = (*values[:-1], growth.total_steps(args.num_train_epochs, first, self._batches_in_epoch))

@@ -4,26 +4,36 @@ import copy
 import json
 import logging
 import os
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from transformers import EvalPrediction
 
 from hfaudio.data import DataError, describe_listing
+from hfaudio.data.recordings import SPLIT_NAMES
 from hfaudio.evaluation import HEADLINES, Interpretation, compute_metrics, write_error_review
-from hfaudio.training.checkpoints import CheckpointError, remove_checkpoints
+from hfaudio.training.checkpoints import (
+    CheckpointError,
+    check_same_run,
+    last_complete_checkpoint,
+    remove_checkpoints,
+)
+from hfaudio.training.data_arguments import AUTO_SPLIT, DataArguments
 from hfaudio.training.experiment import train_classifier
 from hfaudio.training.output_folder import staged_folder
 from hfaudio.training.run_arguments import RunArguments
 from hfaudio.training.trained_classifier import TrainedClassifier
 from hfaudio.training.training_arguments import LAST_CHECKPOINT
 
-__all__ = ["CrossValidation", "FoldResult", "cross_validate", "folds_to_run"]
+__all__ = ["CrossValidation", "FoldResult", "cross_validate", "fold_folder", "folds_to_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +97,10 @@ class FoldResult:
         written = json.loads(path.read_text(encoding="utf-8"))
         made_with = written.pop("settings")
         for name, value in settings.items():
-            if made_with.get(name) != value:
+            # A setting that came with a later version of ours or of transformers has not made the fold another one.
+            if made_with.get(name, value) != value:
                 raise CheckpointError(
-                    f"Expected in {folder} a fold of the same settings, found --{name} {made_with.get(name, 'none')} "
+                    f"Expected in {folder} a fold of the same settings, found --{name} {made_with[name]} "
                     f"in place of {value}; give the same flags, or start anew in another --output_dir."
                 )
         return cls(**{**written, "logits": np.array(written["logits"], np.float32)})
@@ -124,7 +135,7 @@ class CrossValidation:
     def summary(self) -> dict[str, Any]:
         """Mean and standard deviation over the folds, the metrics of all recordings together, and what it cost."""
         pooled = self.interpretation
-        prediction = _Prediction(pooled.logits, pooled.labels)
+        prediction = EvalPrediction(pooled.logits, pooled.labels)
         names = [name for name in HEADLINES if f"eval_{name}" in self.folds[0].metrics]
         return {
             "metrics": {
@@ -164,12 +175,6 @@ class CrossValidation:
         write_error_review(pooled, folder / "eval")
 
 
-@dataclass(frozen=True)
-class _Prediction:
-    predictions: np.ndarray
-    label_ids: np.ndarray
-
-
 def folds_to_run(run: RunArguments) -> list[str]:
     """The folds that are held out one after the other: those named, or all that are given or to be made.
 
@@ -177,7 +182,8 @@ def folds_to_run(run: RunArguments) -> list[str]:
         run: All settings; `run.data.eval_folds` names some of the folds, none takes all.
 
     Raises:
-        hfaudio.data.DataError: There are no folds, or one that is named is none of them.
+        hfaudio.data.DataError: There are no folds, or only parts such as `train` and `test` that no --fold_column
+            names, or one of those asked for is none of them.
     """
     if run.data.num_folds is not None:
         found = [str(number) for number in range(1, run.data.num_folds + 1)]
@@ -189,10 +195,26 @@ def folds_to_run(run: RunArguments) -> list[str]:
             f"Expected at least two folds, found {len(found)}; name their column with --fold_column, or make some "
             "with --num_folds."
         )
+    if run.data.num_folds is None and run.data.fold_column is None and {name.lower() for name in found} <= SPLIT_NAMES:
+        raise DataError(
+            f"Expected folds, found the given parts {', '.join(found)}, of which the one to test on would be trained "
+            "on; make folds with --num_folds, or name the column of the parts with --fold_column."
+        )
     unknown = [name for name in run.data.eval_folds if name not in found]
     if unknown:
         raise DataError(f"Expected --eval_folds among {', '.join(found)}, found {', '.join(unknown)}.")
     return [name for name in found if not run.data.eval_folds or name in run.data.eval_folds]
+
+
+def fold_folder(output_dir: str | os.PathLike[str], fold: str) -> Path:
+    """The folder of a fold: its name, with what a file system would take for something else written as in a URL.
+
+    Example:
+        >>> fold_folder("runs", "1/../a").name
+        'fold-1%2F..%2Fa'
+    """
+    name = re.sub(r'[%/\\:*?"<>|\x00-\x1f]', lambda found: quote(found[0], safe=""), fold)
+    return Path(output_dir) / f"fold-{name}"
 
 
 def cross_validate(run: RunArguments) -> CrossValidation:
@@ -205,17 +227,22 @@ def cross_validate(run: RunArguments) -> CrossValidation:
         run: All settings; each run gets a folder `fold-NAME` in `run.training.output_dir`.
 
     Raises:
-        hfaudio.data.DataError: There are no folds, or the recordings cannot be used as asked.
+        hfaudio.data.DataError: There are no folds, or the recordings cannot be used as asked, or a flag says what
+            each fold decides for itself.
         hfaudio.training.CheckpointError: The output folder has folds of other settings.
     """
+    _refuse_idle_flags(run)
     results = []
     names = folds_to_run(run)
     for position, fold in enumerate(names, start=1):
-        folder = Path(run.training.output_dir) / f"fold-{fold}"
+        folder = fold_folder(run.training.output_dir, fold)
         one = _holding_out(run, fold, folder)
         settings = one.result_settings()
         result = FoldResult.load(folder, settings)
         if result is None:
+            checkpoint = one.training.checkpoint_to_resume()
+            if checkpoint is not None:
+                check_same_run(checkpoint, settings)
             logger.info("Fold %s (%d of %d)", fold, position, len(names))
             trained = train_classifier(one)
             result = FoldResult.of(fold, trained)
@@ -231,5 +258,23 @@ def cross_validate(run: RunArguments) -> CrossValidation:
 def _holding_out(run: RunArguments, fold: str, folder: Path) -> RunArguments:
     training = copy.copy(run.training)  # not made anew: `TrainingArguments` changes what it was given
     training.output_dir = str(folder)
-    training.resume_from_checkpoint = LAST_CHECKPOINT if any(folder.glob("checkpoint-*")) else None
+    training.resume_from_checkpoint = LAST_CHECKPOINT if last_complete_checkpoint(folder) else None
     return replace(run, data=replace(run.data, eval_folds=[fold]), training=training)
+
+
+def _refuse_idle_flags(run: RunArguments) -> None:
+    """Refuses flags that could only be ignored."""
+    resume = run.training.resume_from_checkpoint
+    for given, found, reason in (
+        (run.training.find_lr, "find_lr", "search with train.py, and give the --learning_rate that it suggests"),
+        (resume is not None, f"resume_from_checkpoint {resume}", "a fold goes on from its last checkpoint by itself"),
+        (run.data.split != AUTO_SPLIT, f"split {run.data.split}", "every fold is held out once"),
+        (
+            run.data.test_size != DataArguments.test_size,
+            f"test_size {run.data.test_size}",
+            "every fold is held out once; --num_folds makes folds of a size",
+        ),
+    ):
+        if given:
+            flag = found.partition(" ")[0]
+            raise DataError(f"Expected no --{flag} in a cross-validation, found --{found}; leave it out: {reason}.")

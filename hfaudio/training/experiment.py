@@ -12,7 +12,7 @@ from transformers import set_seed
 from hfaudio.data import AudioCrops, DataError, LeftOut, LeftOutLog, StreamedTable
 from hfaudio.evaluation import compute_metrics
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
-from hfaudio.training.checkpoints import CheckpointError, RunSettingsWriter, check_same_run
+from hfaudio.training.checkpoints import CheckpointError, RunSettingsWriter, Stopwatch, check_same_run
 from hfaudio.training.class_weights import balanced_class_weights, read_class_weights
 from hfaudio.training.learning_rate_finder import LearningRateSearch, find_learning_rate
 from hfaudio.training.mixing import MixedCrops, MixedStream
@@ -64,12 +64,13 @@ def train_classifier(run: RunArguments) -> TrainedClassifier:
     """
     training = run.training
     checkpoint = training.checkpoint_to_resume()
+    if checkpoint is not None:
+        check_same_run(checkpoint, run.decisive_settings())
+    settings, stopwatch = run.result_settings(), Stopwatch(checkpoint)
     ready = _prepare(run)
     trainer, recordings = ready.trainer, ready.recordings
-    settings = run.decisive_settings()
-    if checkpoint is not None:
-        check_same_run(checkpoint, settings)
     trainer.add_callback(RunSettingsWriter(settings))
+    trainer.add_callback(stopwatch)
     trained = trainer.train(resume_from_checkpoint=checkpoint)
     evaluated: Any = trainer.predict(AudioCrops(recordings.split["test"]), metric_key_prefix="eval")
     if not np.isfinite(evaluated.predictions).all():
@@ -77,6 +78,8 @@ def train_classifier(run: RunArguments) -> TrainedClassifier:
             "Expected the model to score the held-out recordings, found scores that are not numbers: the training "
             "diverged; try a lower --learning_rate, which --find_lr searches for."
         )
+    # For trackers. What is called eval in the log may be of the validation part.
+    trainer.log({name.replace("eval_", "test_", 1): value for name, value in evaluated.metrics.items()})
     left_out = [*recordings.left_out, *ready.log.read()]
     if training.process_index == 0:
         ready.log.clear()
@@ -84,7 +87,7 @@ def train_classifier(run: RunArguments) -> TrainedClassifier:
     # Without the half precision that it was trained with.
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     metrics = {
-        **trained.metrics,
+        **stopwatch.whole_run(trained.metrics),
         **evaluated.metrics,
         **{f"{name}_recordings": len(split[part]) for part, name in PARTS.items() if part in split},
         "left_out_recordings": len(left_out),
@@ -111,7 +114,7 @@ def search_learning_rate(run: RunArguments) -> LearningRateSearch:
         run: All settings.
 
     Raises:
-        hfaudio.data.DataError: The recordings cannot be used as asked, or no rate was found.
+        hfaudio.data.DataError: The recordings cannot be used as asked, or the loss runs away at once.
     """
     ready = _prepare(run)
     try:
@@ -138,6 +141,11 @@ def _prepare(run: RunArguments) -> ReadyRun:
         recordings = load_training_data(run.data, rate, training.seed)
     if isinstance(recordings.streamed, datasets.IterableDataset) and training.max_steps < 1:
         raise DataError("--streaming of a table needs --max_steps, because nobody knows how long an epoch is.")
+    if isinstance(recordings.streamed, datasets.IterableDataset) and run.augmentation.grows:
+        raise DataError(
+            "--progressive_crop and --progressive_resolution follow how much of the training is done, which the "
+            "examples of a streamed table do not know; leave them or --streaming out."
+        )
     set_seed(training.seed)
     if pretrained is None:
         extractor = run.features.build_extractor()

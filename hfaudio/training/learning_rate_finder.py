@@ -59,20 +59,14 @@ class LearningRateSearch:
         return tuple(self._fitted_lines(derivative=0).tolist())
 
     @property
-    def suggestion(self) -> float:
-        """The rate at which the smoothed loss falls fastest as the logarithm of the rate grows.
+    def suggestion(self) -> float | None:
+        """The rate at which the smoothed loss falls fastest as the logarithm of the rate grows; None if it falls not.
 
         Only points before its lowest value count: what falls after it is the noise of divergence.
-
-        Raises:
-            ValueError: The loss does not fall.
         """
         slopes = self._fitted_lines(derivative=1)[: int(self._fitted_lines(derivative=0).argmin()) + 1]
         if slopes.min() >= 0.0 or len(slopes) == 1:
-            raise ValueError(
-                f"Expected a loss that falls somewhere between the rates {self.rates[0]:.2g} and "
-                f"{self.rates[-1]:.2g}, found none that does; widen the range, or take more steps."
-            )
+            return None
         return self.rates[int(slopes.argmin())]
 
     def _fitted_lines(self, derivative: int) -> "NDArray[np.float64]":
@@ -80,7 +74,7 @@ class LearningRateSearch:
         return savgol_filter(np.array(self.losses), points, polyorder=1, deriv=derivative)
 
     def plot(self) -> "Figure":
-        """Draws losses over rates, the suggestion marked; needs matplotlib."""
+        """Draws losses over rates, the suggestion marked if there is one; needs matplotlib."""
         from matplotlib.figure import Figure
 
         smoothed = self.smoothed_losses
@@ -88,7 +82,8 @@ class LearningRateSearch:
         axes = figure.add_subplot()
         axes.plot(self.rates, self.losses, color="0.8", label="loss of a step")
         axes.plot(self.rates, smoothed, label="smoothed")
-        axes.axvline(self.suggestion, color="black", linestyle="--", label=f"suggestion: {self.suggestion:.2g}")
+        if (suggestion := self.suggestion) is not None:
+            axes.axvline(suggestion, color="black", linestyle="--", label=f"suggestion: {suggestion:.2g}")
         axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
         falling = smoothed[: smoothed.index(min(smoothed)) + 1]
         axes.set_ylim(0.0, 2.0 * max(falling))  # where the loss runs away it would flatten all the rest
@@ -103,9 +98,9 @@ def find_learning_rate(
 
     After the range test of Smith 2017 (arXiv:1506.01186, section 3.3). The copy takes the trainer's batches, loss,
     optimizer, precision and clipping; callbacks are not called, and nothing is saved. Rates of layers keep their
-    ratios. It ends early when a moving
-    average of the loss is four times its lowest, or the loss not finite. The trainer, its model and
-    all random generators are left as they were, so that the run itself is the same with and without the search.
+    ratios. It ends early when a moving average of the loss is four times its lowest, or the loss not finite. The
+    trainer, its model and all random generators are left as they were, so that the run itself is the same with and
+    without the search.
 
     Args:
         trainer: Before its training.

@@ -58,9 +58,17 @@ class ModelArguments:
             seconds = getattr(self, name)
             if seconds is not None and not 0.0 < seconds < math.inf:
                 raise ValueError(f"--{name} must be above 0 seconds, found {seconds}.")
+        if self.eval_window_seconds is not None and (self.eval_window_hop_seconds or 0.0) > self.eval_window_seconds:
+            raise ValueError(
+                f"--eval_window_hop_seconds must be at most {self.eval_window_seconds} (--eval_window_seconds), found "
+                f"{self.eval_window_hop_seconds}."
+            )
         if self.model_name_or_path is not None:
             refuse_changes(self, ("model_size", "hidden_sizes", "depths", "dropout", "backbone"))
         if self.backbone is not None:
+            for name in ("model_size", "hidden_sizes", "depths"):
+                if getattr(self, name) != getattr(type(self), name):
+                    raise ValueError(f"--{name} and --backbone {self.backbone} both name the trunk: give one of them.")
             check_backbone(self.backbone, num_channels=1)
         self.build_config(num_channels=1, class_names=("no", "yes"))
 
@@ -97,16 +105,21 @@ class ModelArguments:
             extractor: What makes the frames.
 
         Raises:
-            ValueError: The step is longer than a window.
+            ValueError: A window has more frames than a configuration allows.
         """
         if self.eval_window_seconds is None:
             return
         hop_seconds = self.eval_window_hop_seconds or self.eval_window_seconds / 2
-        if hop_seconds > self.eval_window_seconds:
-            raise ValueError(
-                f"--eval_window_hop_seconds must be at most {self.eval_window_seconds} (--eval_window_seconds), found "
-                f"{hop_seconds}."
-            )
         frames_per_second = extractor.sampling_rate / extractor.hop_length
-        config.eval_window_frames = 1 + round(self.eval_window_seconds * frames_per_second)
-        config.eval_window_hop_frames = max(1, round(hop_seconds * frames_per_second))
+        try:
+            # What is set on a configuration is not checked; what one is made of is.
+            checked = SpectrogramCNNConfig(
+                eval_window_frames=1 + round(self.eval_window_seconds * frames_per_second),
+                eval_window_hop_frames=max(1, round(hop_seconds * frames_per_second)),
+            )
+        except (ValueError, OverflowError) as error:
+            raise ValueError(
+                f"--eval_window_seconds {self.eval_window_seconds:g} makes windows that no model takes: {error}"
+            ) from error
+        config.eval_window_frames = checked.eval_window_frames
+        config.eval_window_hop_frames = checked.eval_window_hop_frames

@@ -7,8 +7,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hfaudio.data import DataError
 from hfaudio.model import SpectrogramCNNForAudioClassification
 from hfaudio.training.batch_growth import BatchGrowth, BatchGrowthMixin
+from hfaudio.training.checkpoints import CheckpointPartsMixin
 from hfaudio.training.early_stopping import EarlyStopping
 from hfaudio.training.freezing import TrunkFreezer
 from hfaudio.training.layer_learning_rates import layerwise_groups
@@ -21,7 +23,7 @@ from hfaudio.training.weight_averaging import WeightAverage
 __all__ = ["FocalLossTrainer"]
 
 
-class FocalLossTrainer(BatchGrowthMixin):
+class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
     """Trains an audio classifier with the loss and the schedules that its arguments name.
 
     Args:
@@ -105,10 +107,17 @@ class FocalLossTrainer(BatchGrowthMixin):
         return super().create_optimizer(model)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        """Makes the schedule of the learning rate: one cycle, or any of transformers'."""
+        """Makes the schedule of the learning rate: one cycle, or any of transformers'.
+
+        Raises:
+            hfaudio.data.DataError: There are too few recordings for the steps of one cycle.
+        """
         if self.lr_scheduler is None and self.args.one_cycle:
             made: Any = optimizer or self.optimizer
-            schedule: Any = one_cycle(made, num_training_steps)
+            try:
+                schedule: Any = one_cycle(made, num_training_steps)
+            except ValueError as error:
+                raise DataError(str(error)) from error
             self.lr_scheduler = schedule
             self._created_lr_scheduler = True
         return super().create_scheduler(num_training_steps, optimizer)

@@ -2,15 +2,16 @@
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import get_available_reporting_integrations
-from transformers.trainer_utils import get_last_checkpoint
 
 from hfaudio.available_cores import available_cores
-from hfaudio.training.checkpoints import CheckpointError
+from hfaudio.training.batch_growth import BatchGrowth
+from hfaudio.training.checkpoints import CheckpointError, is_complete, last_complete_checkpoint
+from hfaudio.training.one_cycle import FEWEST_STEPS
 
 __all__ = ["AudioTrainingArguments"]
 
@@ -29,9 +30,19 @@ AT_LEAST_ZERO = (
     "freeze_backbone_epochs",
     "early_stopping_patience",
     "seed",
+    "data_seed",
     "dataloader_num_workers",
     "weight_decay",
+    "warmup_steps",
+    "eval_steps",
+    "save_steps",
+    "logging_steps",
+    "adam_epsilon",
+    "max_grad_norm",
 )
+BELOW_ONE = ("ema_decay", "label_smoothing_factor", "adam_beta1", "adam_beta2")
+HIGHEST_SEED = 2**32 - 1  # of numpy's global generator, which transformers seeds too
+STEERED = ("reduce_lr_on_plateau", "greedy")
 FIXED: dict[str, tuple[bool, str]] = {
     "remove_unused_columns": (False, "the collator reads the waveforms"),
     "load_best_model_at_end": (False, "an epoch chosen on the held-out part would flatter the score"),
@@ -62,7 +73,11 @@ class AudioTrainingArguments(TrainingArguments):
         metadata={"help": "How much of the averaged weights, which are evaluated and saved, a step keeps; 0: none."},
     )
     one_cycle: bool = field(
-        default=False, metadata={"help": "Let the learning rate rise and fall once, and the momentum the other way."}
+        default=False,
+        metadata={
+            "help": "Let the learning rate rise and fall once, and the momentum the other way; in place of "
+            "--lr_scheduler_type and --warmup_steps."
+        },
     )
     layerwise_lr_decay: float = field(
         default=1.0, metadata={"help": "Learning rate of a layer as a share of that of the layer above it."}
@@ -75,7 +90,11 @@ class AudioTrainingArguments(TrainingArguments):
         metadata={"help": "Let the layers join one after another in as many epochs again, the last first."},
     )
     batch_growth: int = field(
-        default=1, metadata={"help": "Factor by which the batch grows, in place of a falling learning rate."}
+        default=1,
+        metadata={
+            "help": "Factor by which the batch grows, in place of a falling learning rate: the rate stays, unless "
+            "--lr_scheduler_type or --one_cycle say otherwise."
+        },
     )
     batch_growth_times: int = field(default=2, metadata={"help": "How often it grows, evenly spread."})
     early_stopping_patience: int = field(
@@ -97,14 +116,19 @@ class AudioTrainingArguments(TrainingArguments):
     per_device_eval_batch_size: int = field(default=32, metadata={"help": "Recordings evaluated at once."})
     learning_rate: float = field(default=3e-3, metadata={"help": "Highest learning rate of AdamW."})
     weight_decay: float = field(default=0.05, metadata={"help": "Weight decay of AdamW."})
-    lr_scheduler_type: str = field(default="cosine", metadata={"help": "How the learning rate falls."})
+    lr_scheduler_type: str | None = field(  # type: ignore[assignment]  # a name after __post_init__
+        default=None,
+        metadata={"help": "How the learning rate falls [cosine; constant_with_warmup with --batch_growth]."},
+    )
     warmup_steps: float = field(default=0.1, metadata={"help": "Steps (or share of them) the learning rate rises."})
     eval_strategy: str = field(default="steps", metadata={"help": "When to evaluate: no, steps, epoch."})
     eval_steps: float = field(default=0.1, metadata={"help": "Steps (or share of them) between evaluations."})
     save_steps: float = field(default=0.1, metadata={"help": "Steps (or share of them) between checkpoints."})
     save_total_limit: int = field(default=1, metadata={"help": "Checkpoints kept while training."})
     logging_steps: float = field(default=0.05, metadata={"help": "Steps (or share of them) between log lines."})
-    report_to: str = field(default="none", metadata={"help": "Trackers: none, all, tensorboard, wandb, ..."})
+    report_to: list[str] = field(
+        default_factory=list, metadata={"help": "Trackers: all, or some of tensorboard, wandb, ... [none]."}
+    )
     resume_from_checkpoint: str | None = field(
         default=None,
         metadata={
@@ -122,14 +146,7 @@ class AudioTrainingArguments(TrainingArguments):
             raise ValueError(f"--loss must be one of {', '.join(LOSSES)}, found {self.loss!r}.")
         if self.loss != "focal" and self.focal_gamma != type(self).focal_gamma:
             raise ValueError(f"--focal_gamma needs --loss focal, found {self.loss}.")
-        for name in AT_LEAST_ZERO:
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"--{name} must be a number of at least 0, found {getattr(self, name)}.")
-        for name in ABOVE_ZERO:
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"--{name} must be a number above 0, found {getattr(self, name)}.")
-        if not 0.0 <= self.ema_decay < 1.0:
-            raise ValueError(f"--ema_decay must be at least 0 and below 1, found {self.ema_decay}.")
+        self._check_numbers()
         if not 0.0 < self.layerwise_lr_decay <= 1.0:
             raise ValueError(f"--layerwise_lr_decay must be above 0 and at most 1, found {self.layerwise_lr_decay}.")
         for name in ("batch_growth", "batch_growth_times"):
@@ -137,6 +154,8 @@ class AudioTrainingArguments(TrainingArguments):
                 raise ValueError(f"--{name} must be at least 1, found {getattr(self, name)}.")
         if self.batch_growth == 1 and self.batch_growth_times != type(self).batch_growth_times:
             raise ValueError("--batch_growth_times needs --batch_growth, found none.")
+        if self.batch_growth > 1:
+            BatchGrowth(self.batch_growth, self.batch_growth_times).check_room(self.num_train_epochs, self.max_steps)
         if self.unfreeze_gradually and not self.freeze_backbone_epochs:
             raise ValueError("--unfreeze_gradually needs --freeze_backbone_epochs, found none.")
         if self.early_stopping_patience and self.eval_strategy == "no":
@@ -145,13 +164,16 @@ class AudioTrainingArguments(TrainingArguments):
             raise ValueError(f"--cpu_threads must be at least 1, found {self.cpu_threads}.")
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError(f"--max_steps must be above 0, or -1 to train whole epochs, found {self.max_steps}.")
-        if not 0.0 <= self.label_smoothing_factor < 1.0:
-            raise ValueError(f"--label_smoothing_factor must be in [0, 1), found {self.label_smoothing_factor}.")
+        self._settle_schedule()
         for name, (only, reason) in FIXED.items():
             if bool(getattr(self, name)) != only:
                 raise ValueError(f"--{name} must be {only}, found {getattr(self, name)}: {reason}.")
         if self.save_strategy == "best":
             raise ValueError("--save_strategy must be no, steps or epoch, found best: no epoch is chosen.")
+        if self.metric_for_best_model is not None:
+            raise ValueError(
+                f"--metric_for_best_model must be left out, found {self.metric_for_best_model}: no epoch is chosen."
+            )
         if os.path.exists(self.output_dir) and not os.path.isdir(self.output_dir):
             raise ValueError(f"--output_dir must be a folder or a free name, found the file {self.output_dir}.")
         super().__post_init__()
@@ -160,6 +182,50 @@ class AudioTrainingArguments(TrainingArguments):
             raise ValueError(f"--report_to {', '.join(sorted(missing))} needs a package that is not installed.")
         self.dataloader_pin_memory = self.dataloader_pin_memory and self.device.type == "cuda"
 
+    def _check_numbers(self) -> None:
+        for name in AT_LEAST_ZERO:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"--{name} must be a number of at least 0, found {value}.")
+        for name in ABOVE_ZERO:
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"--{name} must be a number above 0, found {getattr(self, name)}.")
+        for name in BELOW_ONE:
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"--{name} must be at least 0 and below 1, found {getattr(self, name)}.")
+        if self.seed > HIGHEST_SEED:
+            raise ValueError(f"--seed must be at most {HIGHEST_SEED}, found {self.seed}.")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"--{one.name} must be a finite number, found {value}.")
+
+    def _settle_schedule(self) -> None:
+        """Refuses what cannot go together, and chooses the schedule where none is named."""
+        if self.lr_scheduler_type in STEERED:
+            raise ValueError(
+                f"--lr_scheduler_type must be settled beforehand, as cosine is, found {self.lr_scheduler_type}: what "
+                "follows the evaluations chooses by the part that is evaluated."
+            )
+        if self.one_cycle:
+            if self.lr_scheduler_type is not None:
+                raise ValueError(
+                    f"--one_cycle and --lr_scheduler_type {self.lr_scheduler_type} are both schedules: give one of "
+                    "them."
+                )
+            if self.warmup_steps != type(self).warmup_steps:
+                raise ValueError(
+                    f"--one_cycle has a rise of its own, found --warmup_steps {self.warmup_steps:g} too: give one of "
+                    "them."
+                )
+            if 0 < self.max_steps < FEWEST_STEPS:
+                raise ValueError(
+                    f"--one_cycle needs at least {FEWEST_STEPS} steps, found --max_steps {self.max_steps}."
+                )
+        if self.lr_scheduler_type is None:
+            growing = self.batch_growth > 1 and not self.one_cycle
+            self.lr_scheduler_type = "constant_with_warmup" if growing else "cosine"
+
     def use_cpu_threads(self) -> None:
         """Sets torch's number of threads, because `accelerate launch` leaves every core but one idle."""
         torch.set_num_threads(self.cpu_threads or max(1, available_cores() // self.world_size))
@@ -167,10 +233,12 @@ class AudioTrainingArguments(TrainingArguments):
     def checkpoint_to_resume(self) -> str | None:
         """The checkpoint's folder that `--resume_from_checkpoint` names, or None for a new run.
 
+        A checkpoint that was not written to its end, because the run was killed meanwhile, counts as none.
+
         Raises:
             CheckpointError: It is not there; or the run is new, but an interrupted one lies in its output folder.
         """
-        last = get_last_checkpoint(self.output_dir) if os.path.isdir(self.output_dir) else None
+        last = last_complete_checkpoint(self.output_dir)
         if self.resume_from_checkpoint is None:
             if last is not None:
                 raise CheckpointError(
@@ -185,7 +253,7 @@ class AudioTrainingArguments(TrainingArguments):
                     "--resume_from_checkpoint (a finished run removes its checkpoints)."
                 )
             return last
-        if not os.path.isfile(os.path.join(self.resume_from_checkpoint, "trainer_state.json")):
+        if not is_complete(self.resume_from_checkpoint):
             raise CheckpointError(
                 f"Expected the folder of a checkpoint at {self.resume_from_checkpoint}, found none; "
                 "give --resume_from_checkpoint alone to take the last one."

@@ -12,10 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from hfaudio.training.checkpoints import CheckpointError
+from hfaudio.training.checkpoints import CheckpointError, CheckpointPart
 
 __all__ = ["WeightAverage"]
 
@@ -23,7 +22,7 @@ AVERAGE_FILE = "weight_average.safetensors"
 UPDATES = "updates"
 
 
-class WeightAverage(TrainerCallback):
+class WeightAverage(CheckpointPart):
     """Averages weights and batch-norm statistics exponentially over the optimizer steps of a run.
 
     After each step `average = d * average + (1 - d) * weights`, with `d = min(decay, (1 + n) / (10 + n))` after n
@@ -32,8 +31,8 @@ class WeightAverage(TrainerCallback):
     model's precision; integers are copied. torch's `AveragedModel` does not serve: it copies the model's precision
     with it, and the `forward` that accelerate has put in. When training ends the average becomes the model's weights.
 
-    Each checkpoint has the average beside the weights that training goes on with. Weights that are sharded over
-    devices (FSDP, ZeRO-3) cannot be averaged so.
+    Each checkpoint of a `CheckpointPartsMixin` has the average beside the weights that training goes on with. Weights
+    that are sharded over devices (FSDP, ZeRO-3) cannot be averaged so.
 
     Args:
         decay: Share of the old average that is kept at each step, in [0, 1).
@@ -134,12 +133,10 @@ class WeightAverage(TrainerCallback):
         get_ema_multi_avg_fn(decay)(averages, weights, self.updates)
         self.updates += 1
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Writes the average into the checkpoint."""
-        if state.is_world_process_zero and args.output_dir is not None:
-            checkpoint = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-            tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
-            save_file(tensors, checkpoint / AVERAGE_FILE, metadata={UPDATES: str(self.updates)})
+    def write_into(self, checkpoint: Path) -> None:
+        """Writes `weight_average.safetensors`."""
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
+        save_file(tensors, checkpoint / AVERAGE_FILE, metadata={UPDATES: str(self.updates)})
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

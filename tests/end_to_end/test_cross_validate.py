@@ -64,7 +64,7 @@ def test_folds_of_other_settings_are_not_taken_for_done(cross_validate, syntheti
 
 
 def test_an_interrupted_fold_goes_on_from_its_checkpoint(
-    cross_validate, synthetic_folder, tmp_path, monkeypatch
+    cross_validate, synthetic_folder, tmp_path, monkeypatch, capsys
 ) -> None:
     import transformers
 
@@ -79,7 +79,18 @@ def test_an_interrupted_fold_goes_on_from_its_checkpoint(
         patch.setattr(transformers.trainer_callback.DefaultFlowCallback, "on_step_begin", interrupt, raising=False)
         with pytest.raises(KeyboardInterrupt):
             cross_validate(*flags, "--output_dir", tmp_path / "resumed")
-    cross_validate(*flags, "--output_dir", tmp_path / "resumed")
+    fold = tmp_path / "resumed" / "fold-1"
+    assert [path.name for path in fold.glob("checkpoint-*")] == ["checkpoint-3"]
+    with pytest.raises(SystemExit) as ending:
+        cross_validate(*flags, "--learning_rate", 0.5, "--output_dir", tmp_path / "resumed")
+    assert ending.value.code == 2
+    assert "found --learning_rate 0.5 in place of 0.003; give the same flags" in capsys.readouterr().err
+    (fold / "checkpoint-4").mkdir()  # as if it had been killed while it wrote the next one
+    (fold / "checkpoint-4" / "model.safetensors").touch()
+    (fold / "checkpoint-3" / "train_seconds.json").write_text("1000.0")
+    cross_validate(*flags, "--output_dir", tmp_path / "resumed", "--preparation_processes", 1)
+    assert "; trained for 10" in capsys.readouterr().out
+    assert json.loads((fold / "all_results.json").read_text())["train_runtime"] > 1_000
     weights = [(tmp_path / run / "fold-1" / "model.safetensors").read_bytes() for run in ("whole", "resumed")]
     assert weights[0] == weights[1]
 
@@ -93,6 +104,8 @@ def test_an_interrupted_fold_goes_on_from_its_checkpoint(
             ("--fold_column", "fold", "--early_stopping_patience", "3"),
             "--early_stopping_patience needs --validation_size, found none: to stop by the held-out part",
         ),
+        (("--num_folds", "2", "--split", "random"), "Expected no --split in a cross-validation, found --split random"),
+        (("--num_folds", "2", "--find_lr"), "Expected no --find_lr in a cross-validation, found --find_lr; leave it"),
     ],
 )
 def test_folds_that_are_not_there_are_named(
@@ -103,6 +116,20 @@ def test_folds_that_are_not_there_are_named(
         cross_validate("--dataset", source, *flags, "--output_dir", tmp_path / "run")
     assert ending.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_without_a_data_set_the_folds_take_as_many_epochs_as_train_py(cross_validate, tmp_path, monkeypatch) -> None:
+    epochs = []
+
+    def train(run):
+        epochs.append(run.training.num_train_epochs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "train_classifier", train)
+    monkeypatch.setattr(module, "folds_to_run", lambda run: ["1", "2"])  # without writing the sounds
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate("--output_dir", tmp_path)
+    assert epochs == [16]
 
 
 def test_several_classes_a_recording(cross_validate, several_labels, tmp_path, capsys) -> None:

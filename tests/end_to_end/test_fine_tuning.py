@@ -5,6 +5,9 @@ import json
 import pytest
 from safetensors.torch import load_file
 
+from hfaudio.training import experiment
+from hfaudio.training.learning_rate_finder import LearningRateSearch
+
 
 @pytest.fixture(scope="module")
 def trained(train, synthetic_folder, tmp_path_factory: pytest.TempPathFactory):
@@ -70,6 +73,15 @@ def test_windows_are_written_into_the_model(train, synthetic_folder, tmp_path) -
 def test_a_search_for_the_learning_rate_trains_nothing(train, synthetic_folder, tmp_path, capsys) -> None:
     train("--dataset", synthetic_folder, "--find_lr", "--output_dir", tmp_path)
     assert capsys.readouterr().out.strip().splitlines()[-1].startswith("suggestion: --learning_rate ")
+    assert [path.name for path in tmp_path.iterdir()] == ["find_lr.png"]
+
+
+def test_a_search_in_which_no_loss_falls_is_drawn(train, synthetic_folder, tmp_path, capsys, monkeypatch) -> None:
+    found = LearningRateSearch(tuple(10.0**power for power in range(-12, 0)), tuple(map(float, range(12))))
+    monkeypatch.setattr(experiment, "find_learning_rate", lambda trainer: found)
+    train("--dataset", synthetic_folder, "--find_lr", "--output_dir", tmp_path)
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last.startswith("no suggestion: the loss falls nowhere between the rates 1e-12 and 0.1;")
     assert [path.name for path in tmp_path.iterdir()] == ["find_lr.png"]
 
 

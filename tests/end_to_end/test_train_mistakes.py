@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import soundfile
@@ -127,3 +128,28 @@ def test_an_unknown_fold(train, capsys, synthetic_folder) -> None:
 def test_nothing_to_resume(train, capsys, tmp_path) -> None:
     error = fails(train, capsys, "--output_dir", tmp_path, "--resume_from_checkpoint")
     assert "Expected a checkpoint to resume from" in error
+
+
+def test_windows_of_days(train, capsys, two_classes, tmp_path) -> None:
+    output = tmp_path / "run"
+    error = fails(train, capsys, "--dataset", two_classes, "--eval_window_seconds", 1e6, "--output_dir", output)
+    assert "--eval_window_seconds 1e+06 makes windows that no model takes" in error
+    assert not (output / "config.json").exists()
+
+
+def test_too_few_recordings_for_one_cycle(train, capsys, two_classes, tmp_path) -> None:
+    flags = ("--dataset", two_classes, "--one_cycle", "--num_train_epochs", 2, "--output_dir", tmp_path / "run")
+    assert "One cycle needs at least 3 steps, found 2; train longer" in fails(train, capsys, *flags)
+
+
+@pytest.mark.parametrize("growing", [("--progressive_crop", 0.25), ("--progressive_resolution", 0.5)])
+def test_growing_examples_of_a_streamed_table(train, capsys, two_classes, tmp_path, growing) -> None:
+    paths = sorted(two_classes.rglob("*.wav"))
+    audio = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
+    table = datasets.Dataset.from_dict({"audio": audio, "label": [path.parent.name for path in paths]})
+    table = table.class_encode_column("label").cast_column("audio", datasets.Audio(decode=False))
+    for part, rows in (("train", (0, 1, 4, 5)), ("test", (2, 6))):
+        table.select(rows).to_parquet(str(tmp_path / "table" / f"{part}.parquet"))
+    flags = ("--dataset", tmp_path / "table", "--streaming", "--max_steps", 1)
+    error = fails(train, capsys, *flags, *growing, "--output_dir", tmp_path / "run")
+    assert "the examples of a streamed table do not know; leave them or --streaming out." in error

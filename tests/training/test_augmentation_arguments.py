@@ -33,16 +33,20 @@ def test_every_flag_arrives_where_it_is_used() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"crop_speed": 0.5}, "speed must be from 1 to 2, found 0.5"),
+        ({"crop_speed": 0.5}, "^--crop_speed must be from 1 to 2, found 0.5"),
         ({"crop_margin": -1.0}, "--crop_margin must be from 0 to 3600 seconds, found -1.0"),
-        ({"mixing": "odd"}, "kind must be one of between_class, mixup, mixup_features, found 'odd'"),
-        ({"mixup_alpha": 0.0}, "alpha must be above 0"),
-        ({"mixing_probability": -0.1}, "probability must be from 0 to 1"),
+        ({"mixing": "odd"}, "^--mixing must be one of none, between_class, mixup, mixup_features, found 'odd'.$"),
+        ({"mixup_alpha": 0.0}, "^--mixup_alpha must be above 0"),
+        ({"mixing_probability": -0.1}, "^--mixing_probability must be from 0 to 1"),
         ({"mixing": "none", "mixup_alpha": 0.5}, "--mixup_alpha needs a --mixing, found none."),
         ({"mixing": "none", "mixing_probability": 0.5}, "--mixing_probability needs a --mixing, found none."),
-        ({"style_mixing": 2.0}, "style_mixing must be from 0 to 1"),
-        ({"progressive_resolution": 1.5}, "first_scale must be above 0 and at most 1"),
-        ({"waveform_augmentation": "odd"}, "must be one of none, light, strong or the path of a YAML file"),
+        ({"style_mixing": 2.0}, "^--style_mixing must be from 0 to 1"),
+        ({"progressive_resolution": 1.5}, "^--progressive_resolution must be above 0 and at most 1"),
+        ({"waveform_augmentation": "odd"}, "^--waveform_augmentation must be one of none, light, strong or"),
+        ({"waveform_augmentation": "gone.yaml"}, "^Expected a YAML file of transforms at gone.yaml, found none"),
+        ({"band_gain_db": -1.0}, "^--band_gain_db must be at least 0, found -1.0"),
+        ({"num_freq_masks": 3}, "^--num_freq_masks needs a --freq_mask, found none.$"),
+        ({"num_time_masks": 3, "freq_mask": 4}, "^--num_time_masks needs a --time_mask, found none.$"),
     ],
 )
 def test_flags_out_of_range_are_named(arguments: dict, sentence: str) -> None:

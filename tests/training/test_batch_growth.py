@@ -101,8 +101,8 @@ def test_the_size_grows_evenly() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_train_epochs": 2}, "grow 2 times need at least 3 epochs, found 2;"),
-        ({"max_steps": 5}, "measured in epochs, found 5 steps"),
+        ({"num_train_epochs": 2}, r"grow 2 times \(--batch_growth_times\) need at least 3 epochs, found 2;"),
+        ({"max_steps": 5}, "--batch_growth needs a run that is measured in epochs, found --max_steps 5"),
     ],
 )
 def test_a_run_without_room_to_grow_is_refused(growing_trainer, arguments, message: str) -> None:

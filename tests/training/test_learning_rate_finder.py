@@ -122,9 +122,13 @@ def test_the_plot_marks_the_suggestion() -> None:
     assert set(suggestion.get_xdata()) == {found.suggestion}
 
 
-def test_a_loss_that_does_not_fall_is_refused() -> None:
-    with pytest.raises(ValueError, match="Expected a loss that falls somewhere between the rates 1e-05 and 1,"):
-        _ = curve(np.linspace(1, 2, 40)).suggestion
+def test_a_loss_that_does_not_fall_suggests_nothing_and_is_drawn() -> None:
+    found = curve(np.linspace(1, 2, 40))
+    assert found.suggestion is None
+    (axes,) = found.plot().axes
+    losses, smoothed = axes.get_lines()
+    assert tuple(losses.get_ydata()) == found.losses
+    assert tuple(smoothed.get_ydata()) == found.smoothed_losses
 
 
 def test_a_loss_that_runs_away_at_once_is_refused(toy_trainer) -> None:

@@ -2,6 +2,8 @@ import pytest
 
 from hfaudio.training import AudioTrainingArguments, CheckpointError
 
+NAN = float("nan")
+
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
@@ -23,8 +25,48 @@ from hfaudio.training import AudioTrainingArguments, CheckpointError
         ({"learning_rate": -1e-3}, "--learning_rate must be a number above 0, found -0.001."),
         ({"per_device_train_batch_size": 0}, "--per_device_train_batch_size must be a number above 0, found 0."),
         ({"gradient_accumulation_steps": 0}, "--gradient_accumulation_steps must be a number above 0, found 0."),
-        ({"label_smoothing_factor": 1.0}, "--label_smoothing_factor must be in [0, 1), found 1.0."),
-        ({"loss": "focal", "focal_gamma": float("nan")}, "--focal_gamma must be a number of at least 0, found nan."),
+        ({"label_smoothing_factor": 1.0}, "--label_smoothing_factor must be at least 0 and below 1, found 1.0."),
+        ({"adam_beta1": NAN}, "--adam_beta1 must be at least 0 and below 1, found nan."),
+        ({"adam_beta2": 7.0}, "--adam_beta2 must be at least 0 and below 1, found 7.0."),
+        ({"warmup_steps": NAN}, "--warmup_steps must be a number of at least 0, found nan."),
+        ({"eval_steps": NAN}, "--eval_steps must be a number of at least 0, found nan."),
+        ({"save_steps": NAN}, "--save_steps must be a number of at least 0, found nan."),
+        ({"logging_steps": NAN}, "--logging_steps must be a number of at least 0, found nan."),
+        ({"max_grad_norm": NAN}, "--max_grad_norm must be a number of at least 0, found nan."),
+        ({"eval_delay": NAN}, "--eval_delay must be a finite number, found nan."),
+        ({"neftune_noise_alpha": NAN}, "--neftune_noise_alpha must be a finite number, found nan."),
+        ({"data_seed": -1}, "--data_seed must be a number of at least 0, found -1."),
+        ({"seed": 2**32}, "--seed must be at most 4294967295, found 4294967296."),
+        (
+            {"batch_growth": 2, "num_train_epochs": 2},
+            "Batches that grow 2 times (--batch_growth_times) need at least 3 epochs, found 2;",
+        ),
+        (
+            {"batch_growth": 2, "max_steps": 5},
+            "--batch_growth needs a run that is measured in epochs, found --max_steps 5",
+        ),
+        ({"one_cycle": True, "max_steps": 2}, "--one_cycle needs at least 3 steps, found --max_steps 2."),
+        (
+            {"one_cycle": True, "lr_scheduler_type": "cosine"},
+            "--one_cycle and --lr_scheduler_type cosine are both schedules: give one of them.",
+        ),
+        (
+            {"one_cycle": True, "warmup_steps": 5},
+            "--one_cycle has a rise of its own, found --warmup_steps 5 too: give one of them.",
+        ),
+        (
+            {"lr_scheduler_type": "reduce_lr_on_plateau"},
+            "--lr_scheduler_type must be settled beforehand, as cosine is, found reduce_lr_on_plateau:",
+        ),
+        (
+            {"lr_scheduler_type": "greedy"},
+            "--lr_scheduler_type must be settled beforehand, as cosine is, found greedy:",
+        ),
+        (
+            {"metric_for_best_model": "loss"},
+            "--metric_for_best_model must be left out, found loss: no epoch is chosen.",
+        ),
+        ({"loss": "focal", "focal_gamma": NAN}, "--focal_gamma must be a number of at least 0, found nan."),
         ({"learning_rate": float("inf")}, "--learning_rate must be a number above 0, found inf."),
         ({"seed": -1}, "--seed must be a number of at least 0, found -1."),
         ({"max_steps": 0}, "--max_steps must be above 0, or -1 to train whole epochs, found 0."),
@@ -34,12 +76,32 @@ from hfaudio.training import AudioTrainingArguments, CheckpointError
         ({"save_strategy": "best"}, "--save_strategy must be no, steps or epoch, found best"),
         ({"output_dir": __file__}, "--output_dir must be a folder or a free name, found the file"),
         ({"report_to": "comet_ml"}, "--report_to comet_ml needs a package that is not installed."),
+        ({"report_to": ["comet_ml", "wandb"]}, "--report_to comet_ml, wandb needs a package that is not installed."),
     ],
 )
 def test_training_flags_out_of_range_are_named(tmp_path, arguments: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=".") as error:
         AudioTrainingArguments(**{"output_dir": str(tmp_path), "use_cpu": True, **arguments})
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "schedule"),
+    [
+        ({}, "cosine"),
+        ({"lr_scheduler_type": "linear"}, "linear"),
+        ({"batch_growth": 2}, "constant_with_warmup"),
+        ({"batch_growth": 2, "lr_scheduler_type": "cosine"}, "cosine"),
+    ],
+)
+def test_a_schedule_is_chosen_where_none_is_named(tmp_path, arguments: dict, schedule: str) -> None:
+    assert AudioTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **arguments).lr_scheduler_type == schedule
+
+
+@pytest.mark.parametrize("names", [[], "none", ["none"]])
+def test_no_tracker_is_the_default(tmp_path, names) -> None:
+    named = {"report_to": names} if names else {}
+    assert AudioTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **named).report_to == []
 
 
 def write_checkpoint(folder, step: int):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hfaudio.training.checkpoints import CheckpointError
+from hfaudio.training.checkpoints import CheckpointError, CheckpointPartsMixin
 from hfaudio.training.weight_averaging import WeightAverage
 
 
@@ -62,7 +62,8 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(toy_trainer, tmp_path: Pat
     folders = {"output_dir": str(tmp_path / "whole")}
     whole = toy_trainer(callbacks=[WeightAverage(0.9)], **folders)
     whole.train()
-    stopped = toy_trainer(callbacks=[WeightAverage(0.9), Interruption()], save_strategy="steps", save_steps=2)
+    stopping = [WeightAverage(0.9), Interruption()]
+    stopped = toy_trainer(CheckpointPartsMixin, stopping, save_strategy="steps", save_steps=2)
     with pytest.raises(KeyboardInterrupt):
         stopped.train()
     average = WeightAverage(0.9)
@@ -134,9 +135,8 @@ def test_what_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="that goes on at step 3, found none; call resume_from"):
         begin(average, nn.Linear(1, 1), tmp_path, step=3)
     (tmp_path / "checkpoint-1").mkdir()
-    run = begin(average, nn.Linear(1, 1), tmp_path)
-    run[1].global_step = 1
-    average.on_save(*run)
+    begin(average, nn.Linear(1, 1), tmp_path)
+    average.write_into(tmp_path / "checkpoint-1")
     other = WeightAverage()
     other.resume_from(tmp_path / "checkpoint-1")
     with pytest.raises(CheckpointError, match="the names and shapes of the model's, found others"):
