@@ -1,11 +1,13 @@
 """Scoring waveforms with PyTorch."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from transformers.utils import logging
 
 from hfaudio.inference.classifier_settings import ModelError
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
@@ -28,7 +30,8 @@ class TorchBackend:
         try:
             self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
             self.extractor = SpectrogramCNNFeatureExtractor.from_pretrained(folder)
-            model: Any = SpectrogramCNNForAudioClassification.from_pretrained(folder)
+            with _without_progress_bar():
+                model: Any = SpectrogramCNNForAudioClassification.from_pretrained(folder)
             self.model = model.to(self.device, memory_format=torch.channels_last).eval()
         except (OSError, RuntimeError, ValueError, ImportError) as error:
             raise ModelError(f"Expected a saved model in {folder}, found none that loads: {error}") from error
@@ -47,3 +50,15 @@ class TorchBackend:
             logits = self.model(**inputs.to(self.device)).logits
         scores: np.ndarray = logits.float().cpu().numpy()
         return scores
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """transformers draws one for the weights, which are read in a moment."""
+    enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            logging.enable_progress_bar()
