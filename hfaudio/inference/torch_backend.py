@@ -54,7 +54,7 @@ class TorchBackend:
 
 @contextmanager
 def _without_progress_bar() -> Iterator[None]:
-    """transformers draws one for the weights, which are read in a moment."""
+    """Weights are read in a moment, for which transformers would draw one."""
     enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
