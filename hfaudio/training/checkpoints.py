@@ -38,7 +38,7 @@ class CheckpointPart(TrainerCallback):
 
     def write_into(self, checkpoint: Path) -> None:
         """Writes its files into the folder of a checkpoint that is not complete yet."""
-        raise NotImplementedError
+        raise NotImplementedError  # by RunSettingsWriter, Stopwatch and WeightAverage
 
 
 class CheckpointPartsMixin(Trainer):
