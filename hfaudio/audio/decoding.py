@@ -129,19 +129,23 @@ def read_audio(
     Raises:
         UnreadableAudioError: It is empty, is no audio, holds no samples in that span, or NaN or infinite ones.
     """
-    check_before_reading(source, decoder)
     reasons: dict[str, str] = {}
     if decoder != "torchcodec":
         try:
             return _read_with_soundfile(source, start, end)
+        except OSError as error:  # of a file that vanishes meanwhile
+            raise _cannot_be_opened(error) from error
         # soundfile wants to be told the rate of a file that is named `.raw`, by a TypeError.
         except (soundfile.LibsndfileError, TypeError) as error:
             reasons["soundfile"] = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    check_before_reading(source, decoder)
     if decoder == "torchcodec" or (decoder == "auto" and has_torchcodec()):
         try:
             return _read_with_torchcodec(source, start, end)
         except UnreadableAudioError:
             raise
+        except OSError as error:
+            raise _cannot_be_opened(error) from error
         except (RuntimeError, ValueError) as error:
             reasons["torchcodec"] = str(error)
     raise UnreadableAudioError(why_unreadable(source, decoder, reasons))
@@ -172,7 +176,11 @@ def _size(source: str | os.PathLike[str] | bytes) -> int:
         with open(source, "rb") as file:
             return os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise UnreadableAudioError(f"cannot be opened ({error.strerror})") from error
+        raise _cannot_be_opened(error) from error
+
+
+def _cannot_be_opened(error: OSError) -> UnreadableAudioError:
+    return UnreadableAudioError(f"cannot be opened ({error.strerror})")
 
 
 def first_line(reason: str) -> str:

@@ -61,7 +61,7 @@ def is_truncated(source: str | os.PathLike[str] | bytes, frames_declared: int, f
     """
     if frames_read is not None and frames_read < frames_declared:
         return True
-    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         magic = file.read(4)

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import datasets
 import numpy as np
@@ -34,7 +33,7 @@ __all__ = ["DecodingSettings", "cached_shards"]
 CACHE_VERSION = 4  # raise it whenever the same file would be decoded to other samples or measured otherwise
 ROWS_HELD = 16  # decoded recordings that a process holds before they go to the disk ...
 SAMPLES_HELD = 1 << 23  # ... unless they are long
-READ_AT_ONCE = 1 << 20  # bytes
+READ_AT_ONCE = 1 << 16  # bytes
 SMALLEST_SHARD = 16  # recordings, on average
 MOST_SHARDS = 512
 
@@ -91,7 +90,7 @@ def cached_shards(recordings: Sequence[Recording], settings: DecodingSettings, n
     waiting = [job for job in jobs if job.finished() is None]
     if waiting:
         _run(waiting, num_proc)
-    return [job.finished() or job.write() for job in jobs]
+    return [job.finished() or job.write(_room()) for job in jobs]
 
 
 def _divide(recordings: Sequence[Recording]) -> Iterator[Sequence[Recording]]:
@@ -123,8 +122,12 @@ class ShardJob:
             return None
         return path if path.is_file() else None
 
-    def write(self) -> Path:
-        """Decodes the recordings, unless others with the same content have been decoded."""
+    def write(self, room: np.ndarray) -> Path:
+        """Decodes the recordings, unless others with the same content have been decoded.
+
+        Args:
+            room: Where samples may be put meanwhile; it is asked for because new memory costs time for each shard.
+        """
         name_file = self._name_file()  # before the files are read: one that changes meanwhile is decoded again
         path = self.folder / f"{self._content_key()}.arrow"
         if not path.is_file():
@@ -133,8 +136,8 @@ class ShardJob:
                 pa.OSFile(str(partial), "wb") as sink,
                 pa.ipc.new_stream(sink, SCHEMA) as writer,
             ):
-                for rows in _decoded(self.recordings, self.settings):
-                    writer.write_batch(_as_batch(rows))
+                for batch in _decoded(self.recordings, self.settings, room):
+                    writer.write_batch(batch)
         with _replacing(name_file) as partial:
             partial.write_text(path.name, encoding="ascii")
         return path
@@ -179,7 +182,7 @@ def _content_digest(content: str | bytes) -> bytes:
         return xxhash.xxh3_128_digest(content)
     digest = xxhash.xxh3_128()
     try:
-        with open(content, "rb") as file:
+        with open(content, "rb", buffering=0) as file:
             while block := file.read(READ_AT_ONCE):
                 digest.update(block)
     except OSError as error:
@@ -204,43 +207,53 @@ def _replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _decoded(recordings: Sequence[Recording], settings: DecodingSettings) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    held = 0
+def _room() -> np.ndarray:
+    return np.empty(SAMPLES_HELD, np.float32)
+
+
+def _decoded(
+    recordings: Sequence[Recording], settings: DecodingSettings, room: np.ndarray
+) -> Iterator[pa.RecordBatch]:
+    """Batches, each of which lies in `room` and is good until the next one is asked for."""
+    ends: list[int] = [0]
+    rows: list[dict[str, object]] = []
     for recording in recordings:
         waveform, measurements = measure_recording(
             recording, settings.sampling_rate, settings.decoder, settings.trim_silence
         )
-        rows.append({"waveform": waveform, **measurements})
-        held += len(waveform)
-        if len(rows) == ROWS_HELD or held >= SAMPLES_HELD:
-            yield rows
-            rows, held = [], 0
+        if rows and (len(rows) == ROWS_HELD or ends[-1] + len(waveform) > len(room)):
+            yield _as_batch(room, ends, rows)
+            ends, rows = [0], []
+        if len(waveform) > len(room):
+            yield _as_batch(waveform, [0, len(waveform)], [measurements])
+            continue
+        ends.append(ends[-1] + len(waveform))
+        rows.append(measurements)
+        room[ends[-2] : ends[-1]] = waveform
     if rows:
-        yield rows
+        yield _as_batch(room, ends, rows)
 
 
-def _as_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
-    waveforms = [row.pop("waveform") for row in rows]
-    offsets = np.cumsum([0, *map(len, waveforms)])
-    column = pa.LargeListArray.from_arrays(offsets, np.concatenate(waveforms))
+def _as_batch(samples: np.ndarray, ends: list[int], rows: list[dict[str, object]]) -> pa.RecordBatch:
+    waveforms = pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), samples[: ends[-1]])
     measured = pa.RecordBatch.from_pylist(rows, schema=pa.schema(MEASUREMENTS.items()))
-    return pa.RecordBatch.from_arrays([column, *measured.columns], schema=SCHEMA)
+    return pa.RecordBatch.from_arrays([waveforms, *measured.columns], schema=SCHEMA)
 
 
 _jobs: Sequence[ShardJob] = ()  # of a worker process
+_worker_room = np.empty(0, np.float32)
 
 
 def _start_worker(jobs: Sequence[ShardJob]) -> None:
-    global _jobs
-    _jobs = jobs
+    global _jobs, _worker_room
+    _jobs, _worker_room = jobs, _room()
     # Each process keeps to one thread, which a forked one must do with OpenMP anyway.
     torch.set_num_threads(1)
     gc.freeze()
 
 
 def _write_job(index: int) -> int:
-    _jobs[index].write()
+    _jobs[index].write(_worker_room)
     return len(_jobs[index].recordings)
 
 

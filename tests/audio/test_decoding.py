@@ -270,6 +270,20 @@ def test_rates_at_the_bounds_are_read(tmp_path) -> None:
         assert read_audio(tmp_path / "a.wav").sampling_rate == rate
 
 
+def test_a_file_that_vanishes_while_it_is_read_is_named(write_tone, monkeypatch) -> None:
+    path = write_tone("a.wav")
+    mix_down = decoding.mix_down
+
+    def mix_down_and_unlink(blocks):
+        mixed = mix_down(blocks)
+        path.unlink()
+        return mixed
+
+    monkeypatch.setattr(decoding, "mix_down", mix_down_and_unlink)
+    with pytest.raises(UnreadableAudioError, match=r"^cannot be opened \(No such file or directory\)$"):
+        read_audio(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no users to change to")
 def test_a_file_that_must_not_be_read_is_named(write_tone, monkeypatch) -> None:
     path = write_tone("a.wav")

@@ -86,15 +86,16 @@ def test_rows_are_in_the_order_of_the_recordings(two_classes, decoded, num_proc:
         assert np.array_equal(np.float32(waveform), soundfile.read(two_classes / name, dtype="float32")[0])
 
 
-def test_long_recordings_are_written_before_more_are_read(two_classes, cache, monkeypatch) -> None:
+@pytest.mark.parametrize(("held", "batches"), [(10_000, [2, 2, 2, 2]), (4_000, [1] * 8)])  # of 4800 samples each
+def test_long_recordings_are_written_before_more_are_read(two_classes, cache, monkeypatch, held, batches) -> None:
     expected = prepare(two_classes)
     shutil.rmtree(cache)
     monkeypatch.setattr(module, "SMALLEST_SHARD", 1 << 20)
-    monkeypatch.setattr(module, "SAMPLES_HELD", 6_000)
+    monkeypatch.setattr(module, "SAMPLES_HELD", held)
     assert prepare(two_classes) == expected
     (shard,) = cache.glob("*.arrow")
     with pa.ipc.open_stream(shard) as reader:
-        assert [batch.num_rows for batch in reader] == [2, 2, 2, 2]
+        assert [batch.num_rows for batch in reader] == batches
 
 
 @pytest.mark.parametrize(
