@@ -21,10 +21,10 @@ __all__ = ["FlagParser", "exit_on", "show_messages"]
 USAGE_ERROR = 2
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = USAGE_ERROR) -> NoReturn:
     if os.environ.get("RANK", "0") == "0":  # one of several processes is enough to say it
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    raise SystemExit(USAGE_ERROR)
+    raise SystemExit(code)
 
 
 def show_messages() -> None:
@@ -35,16 +35,17 @@ def show_messages() -> None:
 
 
 @contextmanager
-def exit_on(*mistakes: type[Exception]) -> Iterator[None]:
-    """Ends the program with exit code 2 and one sentence on stderr, without a traceback, on a mistake of the user's.
+def exit_on(*mistakes: type[Exception], code: int = USAGE_ERROR) -> Iterator[None]:
+    """Ends the program with one sentence on stderr, without a traceback, on a mistake of the user's.
 
     Args:
         *mistakes: The exceptions that are the user's mistakes; their text is the sentence.
+        code: The exit code.
     """
     try:
         yield
     except mistakes as mistake:
-        _fail(str(mistake))
+        _fail(str(mistake), code)
 
 
 class _HelpFormatter(argparse.HelpFormatter):

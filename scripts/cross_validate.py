@@ -52,6 +52,11 @@ def report(result: CrossValidation, output_dir: Path) -> None:
         spread = "" if scores["std"] is None else f" ± {form.format(scores['std'])}"
         of_folds = ", ".join(f"{fold}: {form.format(score)}" for fold, score in scores["folds"].items())
         print(f"{words} {form.format(scores['mean'])}{spread} over {len(result.folds)} folds ({of_folds})")
+    if summary["ece"] is not None:
+        print(
+            f"expected calibration error {summary['ece_before']:.1%}, {summary['ece']:.1%} with a temperature "
+            f"({summary['temperature']:.3f}; scripts/calibrate.py puts it into a model)"
+        )
     seconds = sum(summary["train_seconds"].values())
     print(f"{summary['recordings']} recordings held out once each; trained for {seconds:.0f} s in all")
     print(f"summary: {output_dir / 'index.html'}")

@@ -34,10 +34,19 @@ def make_parser() -> FlagParser:
         "--files_from",
         help="One path a line, or a .csv or .tsv with a column file_name; - for stdin.",
     )
-    add("--model", default="runs/latest", help="A folder, or owner/name[@revision] on the Hub.")
+    add(
+        "--model",
+        default=os.environ.get("HFAUDIO_MODEL", "runs/latest"),
+        help="A folder, or owner/name[@revision] on the Hub; HFAUDIO_MODEL names another default.",
+    )
     add("--output", help="Where the table goes: .csv, .json, .jsonl, .parquet or .txt [the terminal].")
     add("--top_k", type=int, default=1, help="Classes that are named for each row.")
     add("--threshold", type=float, default=0.0, help="Classes that are less probable are left out.")
+    add(
+        "--unknown_threshold",
+        type=float,
+        help="What is less probable is called unknown; 0 calls nothing so [as the model has it].",
+    )
     add("--windows", action="store_true", help="One row a window, with its start and end in seconds.")
     add("--timeline", action="store_true", help="One row an event: windows that hold a class are joined.")
     add("--window_seconds", type=float, help="Length of a window [with --windows a training crop, else max_seconds].")
@@ -71,6 +80,7 @@ def main(argv: list[str]) -> int:
             hop_seconds=flags.hop_seconds,
             pooling=flags.pooling,
             threads=flags.threads,
+            unknown_threshold=flags.unknown_threshold,
         )
         write = to_terminal if flags.output is None else to_file
         failed = write(predictor, flags, settings)
@@ -125,7 +135,8 @@ def to_terminal(predictor: Predictor, flags: argparse.Namespace, settings: RowSe
 def to_file(predictor: Predictor, flags: argparse.Namespace, settings: RowSettings) -> int:
     """Writes the table, with a progress bar, and returns how many rows have an error."""
     process, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    run = {name: getattr(flags, name) for name in ("model", "window_seconds", "hop_seconds", "pooling", "backend")}
+    decisive = ("model", "window_seconds", "hop_seconds", "pooling", "backend", "unknown_threshold")
+    run = {name: getattr(flags, name) for name in decisive}
     output = Path(flags.output)
     with tqdm(desc="Predicting", unit=" recordings", disable=process > 0 or None) as progress:
 

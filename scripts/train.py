@@ -14,7 +14,8 @@ from hfaudio.command_line import exit_on
 from hfaudio.data import AudioCrops, DataError
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import describe_metrics
-from hfaudio.hub import CardFacts, write_model_card
+from hfaudio.hub import CardFacts, HubTarget, ProofError, PushError, open_repository, push_model, write_model_card
+from hfaudio.model import SpectrogramCNNPipeline
 from hfaudio.training import (
     RARELY_USED,
     CheckpointError,
@@ -27,6 +28,8 @@ from hfaudio.training import (
     train_classifier,
 )
 
+PROOF_FAILED = 1
+
 
 def main(argv: list[str]) -> None:
     """Runs one training, from flags to the finished folder."""
@@ -38,10 +41,11 @@ def main(argv: list[str]) -> None:
         epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
     )
     run = RunArguments.from_flags(parser, argv)
-    with exit_on(DataError, CheckpointError, DivergedError, FileExistsError):
+    with exit_on(DataError, CheckpointError, DivergedError, FileExistsError, PushError):
         if run.training.find_lr:
             find_learning_rate(run)
             return
+        target = hub_target(run)
         trained = train_classifier(run)
     if run.training.process_index > 0:
         return
@@ -52,6 +56,23 @@ def main(argv: list[str]) -> None:
         write_model_card(folder, trained.model, trained.feature_extractor, trained.metrics, facts)
     remove_checkpoints(output_dir)
     report(trained, output_dir)
+    if target is not None:
+        with exit_on(PushError), exit_on(ProofError, code=PROOF_FAILED):
+            print(push_model(output_dir, target).describe())
+
+
+def hub_target(run: RunArguments) -> HubTarget | None:
+    """Where --push_to_hub sends the model; its repository is opened before anything is trained."""
+    training = run.training
+    if not training.push_to_hub or training.process_index > 0:
+        return None
+    target = HubTarget(
+        training.hub_model_id or Path(training.output_dir).resolve().name,
+        training.hub_private_repo,
+        training.hub_revision,
+        token=training.hub_token,
+    )
+    return open_repository(target)
 
 
 def find_learning_rate(run: RunArguments) -> None:
@@ -98,7 +119,7 @@ def without_tokens(argv: list[str]) -> list[str]:
 
 
 def report(trained: TrainedClassifier, output_dir: Path) -> None:
-    """Prints the metrics, where the model lies, and what the stock pipeline makes of one held-out recording."""
+    """Prints the metrics, where the model lies, and what the pipeline makes of one held-out recording."""
     metrics = trained.metrics
     left_out = f", {len(trained.left_out)} left out" if trained.left_out else ""
     measured = ", ".join(f"{name} {value}" for name, value in describe_metrics(metrics).items())
@@ -106,8 +127,15 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
         f"{measured} on {metrics['eval_recordings']} held-out recordings "
         f"(trained on {metrics.get('train_recordings', 'a stream')} in {metrics['train_runtime']:.0f} s{left_out})"
     )
+    if metrics["temperature"] != 1.0:
+        print(
+            f"expected calibration error {metrics['eval_ece']:.1%} with a temperature of "
+            f"{metrics['temperature']:.3f}, {metrics['eval_ece_before']:.1%} without"
+        )
     print(f"model: {output_dir} ({metrics['parameters']:,} parameters)")
-    classify = transformers.pipeline("audio-classification", model=str(output_dir), device="cpu")
+    classify = transformers.pipeline(
+        "audio-classification", model=str(output_dir), pipeline_class=SpectrogramCNNPipeline, device="cpu"
+    )
     held_out = trained.split["test"]
     waveform = AudioCrops(held_out)[0]["waveform"]
     best = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)[0]

@@ -4,6 +4,7 @@ from hfaudio.audio import DECODERS
 from hfaudio.data.crops import AudioCrops, CropRule, Crops, ExampleKey
 from hfaudio.data.errors import DataError
 from hfaudio.data.examples import Example, make_example, typical_recordings
+from hfaudio.data.excerpts import Excerpt, make_excerpt
 from hfaudio.data.left_out_log import LeftOutLog
 from hfaudio.data.preparation import (
     ON_BAD,
@@ -47,6 +48,7 @@ __all__ = [
     "DecodingSettings",
     "Example",
     "ExampleKey",
+    "Excerpt",
     "LeftOut",
     "LeftOutLog",
     "Listing",
@@ -62,6 +64,7 @@ __all__ = [
     "list_recordings",
     "load_audio_dataset",
     "make_example",
+    "make_excerpt",
     "make_folds",
     "open_table_stream",
     "prepare_listing",

@@ -1,6 +1,5 @@
 """The report of a data set as one HTML file that needs nothing else, and as JSON."""
 
-import base64
 import json
 import math
 import shlex
@@ -9,33 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-
+from hfaudio.data.axis_ticks import Tick, decade_steps, even_steps
 from hfaudio.data.examples import Example
 from hfaudio.data.findings import list_findings
-from hfaudio.data.number_formats import (
-    MINUS,
-    as_channels,
-    as_count,
-    as_decibels,
-    as_duration,
-    as_hertz,
-    as_percent,
-    as_seconds,
-)
+from hfaudio.data.html_pages import page_environment
+from hfaudio.data.number_formats import MINUS, as_channels, as_hertz
 from hfaudio.data.report import DatasetReport, Distribution
 from hfaudio.data.suspicions import SUSPICION_KINDS
 
 __all__ = ["render_report", "write_report"]
 
-TEMPLATE = Path(__file__).with_name("report_template.html")
+TEMPLATE = "report_template.html"
 
 LARGEST_CLASSES, SMALLEST_CLASSES = 30, 10
 ROWS_AT_MOST = 50  # of a table; the JSON file has them all
 PAIRS_AT_MOST = 25
 FOLDS_AT_MOST = 12  # rows of the matrix
 CHIPS_AT_MOST = 12
-TICKS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +33,6 @@ class Bar:
 
     text: str
     height: float
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A label of an axis, and where it stands, in percent of the axis."""
-
-    text: str
-    place: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +72,7 @@ def render_report(report: DatasetReport, examples: Sequence[Example], command: S
     Returns:
         HTML without a reference to anything outside, except to the JSON file.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(
-        number=as_count,
-        percent=as_percent,
-        duration=as_duration,
-        seconds=as_seconds,
-        hertz=as_hertz,
-        decibels=as_decibels,
-        data_uri=_data_uri,
-    )
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    template = page_environment().get_template(TEMPLATE)
     ranked = sorted(report.classes, key=lambda own: -own.recordings)
     hidden = len(ranked) - LARGEST_CLASSES - SMALLEST_CLASSES
     overlaps = report.overlaps
@@ -144,8 +113,6 @@ def render_report(report: DatasetReport, examples: Sequence[Example], command: S
         matrix={frozenset((pair.one, pair.other)): pair for pair in overlaps.fold_pairs},
         most_shared=max((pair.groups + pair.copies + pair.near_duplicates for pair in overlaps.fold_pairs), default=1),
         frozenset=frozenset,
-        frequency_ticks=_frequency_ticks,
-        time_ticks=_time_ticks,
     )
 
 
@@ -167,7 +134,7 @@ def _histogram(values: Distribution, unit: str, scale: float = 1.0) -> Histogram
         )
         for low, high, count in zip(values.edges, values.edges[1:], values.counts, strict=False)
     )
-    steps = _decade_steps if values.logarithmic else _even_steps
+    steps = decade_steps if values.logarithmic else even_steps
     ticks = tuple(
         Tick(f"{step:g}".replace("-", MINUS), _place(values, step / scale))
         for step in steps(values.edges[0] * scale, values.edges[-1] * scale)
@@ -184,38 +151,6 @@ def _place(values: Distribution, value: float) -> float:
     return min(100.0, max(0.0, 100.0 * (value - low) / (high - low)))
 
 
-def _even_steps(low: float, high: float) -> list[float]:
-    wanted = (high - low) / TICKS
-    magnitude = 10.0 ** math.floor(math.log10(wanted))
-    step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= wanted)
-    first, last = math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6)
-    return [round(index * step, 10) for index in range(first, last + 1)]
-
-
-def _decade_steps(low: float, high: float) -> list[float]:
-    decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
-    for factors in ((1, 2, 5), (1, 3), (1,)):
-        steps = [step for decade in decades for factor in factors if low <= (step := factor * 10.0**decade) <= high]
-        if len(steps) <= TICKS:
-            break
-    return steps
-
-
-def _frequency_ticks(highest: float) -> list[Tick]:
-    """Labels of a mel axis (HTK scale) from 0 Hz at 100 percent up to `highest` in Hz."""
-    steps = [step for step in (250, 500, 1000, 2000, 4000, 8000, 16_000) if step <= highest]
-    return [Tick(f"{step / 1000:g}k" if step >= 1000 else str(step), 100.0 - 100.0 * _mel(step) / _mel(highest))
-            for step in steps]  # fmt: skip
-
-
-def _mel(hertz: float) -> float:
-    return math.log1p(hertz / 700.0)
-
-
-def _time_ticks(seconds: float) -> list[Tick]:
-    return [Tick(f"{step:g}", 100.0 * step / seconds) for step in _even_steps(0.0, seconds)]
-
-
 def _wrapped(command: Sequence[str]) -> str:
     """The command with one flag a line, as a shell takes it."""
     lines = [[command[0]]]
@@ -224,7 +159,3 @@ def _wrapped(command: Sequence[str]) -> str:
             lines.append([])
         lines[-1].append(argument)
     return " \\\n  ".join(map(shlex.join, lines))
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+from hfaudio.evaluation.audible_errors import Evidence
 from hfaudio.evaluation.csv_file import write_csv
 from hfaudio.evaluation.interpretation import Interpretation
+from hfaudio.evaluation.top_losses_page import write_top_losses_page
 
 __all__ = ["write_error_review"]
 
@@ -15,15 +17,18 @@ DOTS_PER_INCH = 120
 CONFUSED_COLUMNS = ("label", "predicted", "count")
 
 
-def write_error_review(interpretation: Interpretation, folder: str | os.PathLike[str]) -> list[Path]:
+def write_error_review(
+    interpretation: Interpretation, folder: str | os.PathLike[str], evidence: Evidence | None = None
+) -> list[Path]:
     """Writes what an `Interpretation` shows.
 
     `per_class.csv` and `top_losses.csv` are always written; `most_confused.csv` and `confusion_matrix.png` unless the
-    data is multi-label; `top_losses.png` if the waveforms are known.
+    data is multi-label; `top_losses.png` and `top_losses.html` if the waveforms are known.
 
     Args:
         interpretation: The predictions.
         folder: Made if it is not there; files of these names are replaced.
+        evidence: Says where a recording speaks for a class, for the page; see `write_top_losses_page`.
 
     Returns:
         The files that were written.
@@ -42,6 +47,7 @@ def write_error_review(interpretation: Interpretation, folder: str | os.PathLike
         figures["confusion_matrix.png"] = interpretation.plot_confusion_matrix()
     if interpretation.waveforms is not None:
         figures["top_losses.png"] = interpretation.plot_top_losses(DRAWN)
+        written.append(write_top_losses_page(interpretation, folder / "top_losses.html", evidence))
     for name, figure in figures.items():
         figure.savefig(folder / name, dpi=DOTS_PER_INCH)
         written.append(folder / name)

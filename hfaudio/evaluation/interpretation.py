@@ -10,7 +10,13 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from hfaudio.evaluation.classification import PRESENT
 from hfaudio.evaluation.confusion_matrix_plot import draw_confusion_matrix
-from hfaudio.evaluation.prediction_arrays import check_at_least_one, check_lengths, label_array, logit_array
+from hfaudio.evaluation.prediction_arrays import (
+    check_at_least_one,
+    check_lengths,
+    label_array,
+    logit_array,
+    probability_array,
+)
 from hfaudio.evaluation.top_losses_plot import draw_top_losses
 
 if TYPE_CHECKING:
@@ -96,9 +102,7 @@ class Interpretation:
     @property
     def probabilities(self) -> np.ndarray:
         """Of each class, `(recordings, num_labels)`: over a softmax, or a sigmoid a class if multi-label."""
-        if self.multi_label:
-            return np.asarray(scipy.special.expit(self.logits))
-        return np.asarray(scipy.special.softmax(self.logits, axis=1))
+        return probability_array(self.logits, self.multi_label)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -172,6 +176,18 @@ class Interpretation:
                 row["confused_with"] = self.class_names[int(errors.argmax())] if errors.any() else ""
         return rows
 
+    def hardest(self, k: int) -> list[int]:
+        """Lists the indices of the recordings with the highest cross-entropy, the highest first.
+
+        Args:
+            k: How many, at most.
+
+        Raises:
+            ValueError: k is below 1.
+        """
+        check_at_least_one("k", k)
+        return np.argsort(-self.losses, kind="stable")[:k].tolist()
+
     def top_losses(self, k: int) -> list[dict[str, Any]]:
         """Lists the recordings that the classifier is most wrong about.
 
@@ -190,7 +206,7 @@ class Interpretation:
         losses, probabilities, predicted = self.losses, self.probabilities, self.predicted
         worst = self._class_losses().argmax(axis=1) if self.multi_label else self.labels
         rows = []
-        for index in self._hardest(k):
+        for index in self.hardest(k):
             row = {
                 "file_name": self.file_names[index],
                 "label": self._names(self.labels[index]),
@@ -223,15 +239,11 @@ class Interpretation:
                 "plot_top_losses needs the waveforms, found none; give waveforms and sampling_rate to "
                 "from_predictions, or use top_losses for a table."
             )
-        rows, indices = self.top_losses(k), self._hardest(k)
+        rows, indices = self.top_losses(k), self.hardest(k)
         if not self.multi_label:
             for row, probability in zip(rows, self.probabilities[indices].max(axis=1), strict=True):
                 row["predicted_probability"] = float(probability)
         return draw_top_losses(rows, (self.waveforms[index] for index in indices), self.sampling_rate)
-
-    def _hardest(self, k: int) -> list[int]:
-        check_at_least_one("k", k)
-        return np.argsort(-self.losses, kind="stable")[:k].tolist()
 
     def _class_losses(self) -> np.ndarray:
         """What each class adds to the loss, `(recordings, num_labels)`; only the label's own unless multi-label."""

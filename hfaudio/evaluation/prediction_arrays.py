@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import scipy.special
 
-__all__ = ["check_at_least_one", "check_lengths", "label_array", "logit_array"]
+__all__ = ["check_at_least_one", "check_lengths", "label_array", "logit_array", "probability_array"]
 
 
 def check_at_least_one(name: str, value: int) -> None:
@@ -47,6 +48,11 @@ def logit_array(logits: Any, num_labels: int) -> np.ndarray:
             f"recording {bad.argmax()}; a training that diverged needs a lower learning rate."
         )
     return logits
+
+
+def probability_array(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+    """The probabilities of logits `(recordings, num_labels)`: a softmax, or a sigmoid a class if multi-label."""
+    return np.asarray(scipy.special.expit(logits) if multi_label else scipy.special.softmax(logits, axis=1))
 
 
 def label_array(labels: Any, num_labels: int) -> np.ndarray:

@@ -1,5 +1,23 @@
-"""What a model needs to stand on the Hub: its card."""
+"""What a model needs to stand on the Hub: its card, the push that proves itself, and a page to try it."""
 
 from hfaudio.hub.model_card import CardFacts, write_model_card
+from hfaudio.hub.proof import ProofError
+from hfaudio.hub.push import HubTarget, PushedModel, open_repository, push_model
+from hfaudio.hub.pushed_files import PushError
+from hfaudio.hub.space_folder import find_examples, write_space
+from hfaudio.hub.space_push import PushedSpace, push_space
 
-__all__ = ["CardFacts", "write_model_card"]
+__all__ = [
+    "CardFacts",
+    "HubTarget",
+    "ProofError",
+    "PushError",
+    "PushedModel",
+    "PushedSpace",
+    "find_examples",
+    "open_repository",
+    "push_model",
+    "push_space",
+    "write_model_card",
+    "write_space",
+]

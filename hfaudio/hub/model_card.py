@@ -19,6 +19,9 @@ TEMPLATE_PLACES = (
     Path(__file__).parents[2] / "model_card" / "template.md",
 )
 
+CALIBRATION = ("temperature", "eval_ece", "eval_ece_before", "unknown_threshold", "false_reject_rate")
+"""The metrics that the card has of how far probabilities can be believed."""
+
 
 @dataclass(frozen=True)
 class CardFacts:
@@ -78,6 +81,7 @@ def write_model_card(
         template_path=str(template),
         **vars(facts),
         **{name: value for name, value in metrics.items() if name.endswith("_recordings")},
+        **{name: metrics.get(name) for name in CALIBRATION},
         results=describe_metrics(metrics),
         multi_label=model.config.problem_type == "multi_label_classification",
         parameters=f"{model.num_parameters():,}",

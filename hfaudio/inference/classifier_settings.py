@@ -27,6 +27,7 @@ class ClassifierSettings:
         crop_seconds: Length of the crops that it was trained on, to which shorter recordings are extended.
         max_seconds: The longest recording that it scores as a whole.
         pad_mode: How a recording shorter than a crop is extended: `zero`, `repeat` or `reflect`.
+        unknown_threshold: A recording whose highest probability is below it is called unknown; None calls none so.
     """
 
     class_names: tuple[str, ...]
@@ -35,6 +36,7 @@ class ClassifierSettings:
     crop_seconds: float
     max_seconds: float
     pad_mode: str
+    unknown_threshold: float | None = None
 
     @property
     def crop_samples(self) -> int:
@@ -59,6 +61,7 @@ class ClassifierSettings:
         config = _read_json(Path(folder) / CONFIG_FILE)
         extractor = _read_json(Path(folder) / EXTRACTOR_FILE)
         try:
+            threshold = config.get("unknown_threshold")  # which models saved by earlier versions do not have
             names = {int(index): str(name) for index, name in config["id2label"].items()}
             return cls(
                 class_names=tuple(names[index] for index in range(len(names))),
@@ -67,6 +70,7 @@ class ClassifierSettings:
                 crop_seconds=float(extractor["crop_seconds"]),
                 max_seconds=float(extractor["max_seconds"]),
                 pad_mode=str(extractor["pad_mode"]),
+                unknown_threshold=None if threshold is None else float(threshold),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(

@@ -31,13 +31,15 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
             "--model."
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=MODEL_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(f"Expected a model at {name_or_path} on the Hub, found none: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    # What a broken connection raises differs with the version of huggingface_hub.
+    except Exception as error:
+        said = error.server_message if isinstance(error, HfHubHTTPError) else None
+        reason = said or next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ModelError(
+            f"Expected a model at {name_or_path}, found no such folder, and none on the Hub that can be loaded "
+            f"({reason.rstrip('.')}); check --model, the network and your access."
+        ) from error

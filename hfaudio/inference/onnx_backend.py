@@ -7,9 +7,10 @@ import numpy as np
 
 from hfaudio.inference.classifier_settings import ClassifierSettings, ModelError
 
-__all__ = ["ONNX_FILE", "OnnxBackend", "fit_length"]
+__all__ = ["ONNX_FILE", "ONNX_INT8_FILE", "OnnxBackend", "fit_length", "graph_inputs"]
 
 ONNX_FILE = "model.onnx"  # beside the model
+ONNX_INT8_FILE = "model_int8.onnx"
 
 
 class OnnxBackend:
@@ -33,7 +34,8 @@ class OnnxBackend:
             ) from error
         if not os.path.isfile(path):
             raise ModelError(
-                f"Expected a graph at {path} for the backend onnx, found none; write it with scripts/export_onnx.py."
+                f"Expected a graph at {path} for the backend onnx, found none; write it with scripts/export_onnx.py, "
+                f"and {ONNX_INT8_FILE} with its --int8."
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
@@ -58,13 +60,26 @@ class OnnxBackend:
         Returns:
             The logits, `(batch, num_labels)` in float32.
         """
-        fitted = [fit_length(samples, self._settings) for samples in waveforms]
-        batch = np.zeros((len(fitted), max(len(samples) for samples, _ in fitted)), np.float32)
-        for row, (samples, _) in zip(batch, fitted, strict=True):
-            row[: len(samples)] = samples
-        sound_samples = np.array([sounding for _, sounding in fitted], np.int64)
-        logits: np.ndarray = self._session.run(["logits"], {"waveforms": batch, "sound_samples": sound_samples})[0]
+        inputs = graph_inputs(waveforms, self._settings)
+        logits: np.ndarray = self._session.run(["logits"], inputs)[0]
         return logits
+
+
+def graph_inputs(waveforms: Sequence[np.ndarray], settings: ClassifierSettings) -> dict[str, np.ndarray]:
+    """Makes of mono waveforms at the model's rate what a graph takes.
+
+    Args:
+        waveforms: `(samples,)` each, in float32.
+        settings: Of the model.
+
+    Returns:
+        `waveforms (batch, samples)`, the shorter ones padded with zeros, and `sound_samples (batch,)`.
+    """
+    fitted = [fit_length(samples, settings) for samples in waveforms]
+    batch = np.zeros((len(fitted), max(len(samples) for samples, _ in fitted)), np.float32)
+    for row, (samples, _) in zip(batch, fitted, strict=True):
+        row[: len(samples)] = samples
+    return {"waveforms": batch, "sound_samples": np.array([sounding for _, sounding in fitted], np.int64)}
 
 
 def fit_length(samples: np.ndarray, settings: ClassifierSettings) -> tuple[np.ndarray, int]:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Prediction"]
+__all__ = ["UNKNOWN", "Prediction"]
+
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Prediction:
         probabilities: `(num_labels,)` in float32; they sum to 1 unless a recording can have several classes. Empty if
             the recording could not be read.
         error: Why it could not be read, or None.
+        unknown_threshold: Below it the highest probability makes the label `unknown`; None always names a class.
     """
 
     file: str | None
@@ -28,19 +31,27 @@ class Prediction:
     class_names: tuple[str, ...]
     probabilities: np.ndarray
     error: str | None = None
+    unknown_threshold: float | None = None
 
     @property
     def label(self) -> str | None:
-        """The most probable class; None if the recording could not be read."""
-        return None if self.error is not None else self.class_names[int(self.probabilities.argmax())]
+        """The most probable class, or `unknown` if it is not probable enough; None if there is an error."""
+        if self.error is not None:
+            return None
+        best = int(self.probabilities.argmax())
+        if self.unknown_threshold is not None and self.probabilities[best] < self.unknown_threshold:
+            return UNKNOWN
+        return self.class_names[best]
 
     @property
     def score(self) -> float | None:
-        """The probability of that class."""
+        """The probability of the most probable class, whether it is called unknown or not."""
         return None if self.error is not None else float(self.probabilities.max())
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """The most probable classes, with their probabilities, the first first; of equal ones the earlier class.
+
+        Those of an unknown recording too.
 
         Args:
             count: How many, at most.

@@ -29,7 +29,7 @@ def _ranked(top_k: int) -> Iterator[str]:
 
 
 def prediction_row(prediction: Prediction, top_k: int = 1, threshold: float = 0.0) -> dict[str, Any]:
-    """One row of a table.
+    """One row of a table; an unknown recording has `unknown` in place of its most probable class.
 
     Args:
         prediction: Of a recording or a window.
@@ -39,7 +39,9 @@ def prediction_row(prediction: Prediction, top_k: int = 1, threshold: float = 0.
     row: dict[str, Any] = dict.fromkeys(table_columns(top_k))
     row |= {"file": prediction.file, "start": round(prediction.start, 3), "end": round(prediction.end, 3)}
     row["error"] = prediction.error
-    named = [(label, score) for label, score in prediction.top(top_k) if score >= threshold]
+    best = prediction.top(top_k)
+    labels = [prediction.label, *(label for label, _ in best[1:])]
+    named = [(label, score) for label, (_, score) in zip(labels, best, strict=False) if score >= threshold]
     values = [value for label, score in named for value in (label, round(score, PLACES))]
     return row | dict(zip(_ranked(top_k), values, strict=False))
 

@@ -4,6 +4,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol, get_args
 
@@ -11,16 +12,16 @@ import numpy as np
 
 from hfaudio.audio import UnreadableAudioError
 from hfaudio.available_cores import available_cores
-from hfaudio.inference.classifier_settings import ClassifierSettings
+from hfaudio.inference.classifier_settings import ClassifierSettings, ModelError
 from hfaudio.inference.model_folder import find_model
-from hfaudio.inference.onnx_backend import ONNX_FILE, OnnxBackend
+from hfaudio.inference.onnx_backend import ONNX_FILE, ONNX_INT8_FILE, OnnxBackend
 from hfaudio.inference.pooling import POOLINGS, Pooling, WindowPool, to_probabilities
 from hfaudio.inference.prediction import Prediction
 from hfaudio.inference.recording_reader import Audio, RecordingReader
 
 __all__ = ["BACKENDS", "Predictor"]
 
-Backend = Literal["auto", "torch", "onnx"]
+Backend = Literal["auto", "torch", "onnx", "onnx_int8"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
@@ -48,9 +49,12 @@ class Predictor:
         pooling: What the probabilities of windows become: their `mean`, their `max`, or the share of windows in which
             a class is the first (`vote`; with several classes a recording, above one half).
         threads: That read recordings; None for one a core.
+        unknown_threshold: What is less probable, a recording or a window, is called unknown; 0 calls nothing so, and
+            None takes the model's threshold.
 
     Raises:
-        ValueError: A number lies outside its bounds, or there is no such pooling.
+        ValueError: A number lies outside its bounds, there is no such pooling, or a recording can have several
+            classes, and thus none, but a threshold is given.
 
     Example:
         >>> predictor = Predictor.from_pretrained("runs/sounds")  # doctest: +SKIP
@@ -68,6 +72,7 @@ class Predictor:
         hop_seconds: float | None = None,
         pooling: Pooling = "mean",
         threads: int | None = None,
+        unknown_threshold: float | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, found {batch_size}.")
@@ -82,6 +87,15 @@ class Predictor:
             )
         if not 0.0 < hop <= window:
             raise ValueError(f"hop_seconds must be above 0 and at most a window, {window:g}, found {hop:g}.")
+        if unknown_threshold is not None:
+            if not 0.0 <= unknown_threshold < 1.0:
+                raise ValueError(f"unknown_threshold must be at least 0 and below 1, found {unknown_threshold:g}.")
+            if settings.multi_label:
+                raise ValueError(
+                    "unknown_threshold needs a model of one class a recording, found one of several, of which there "
+                    "may be none; leave it out."
+                )
+            settings = replace(settings, unknown_threshold=unknown_threshold)
         self.settings = settings
         self.batch_size = batch_size
         self.pooling: Pooling = pooling
@@ -105,7 +119,8 @@ class Predictor:
         Args:
             name_or_path: A folder, or `owner/name` or `owner/name@revision` on the Hub.
             backend: `torch`, `onnx` (needs a `model.onnx`, which `scripts/export_onnx.py` writes, and does not import
-                torch), or `auto`: ONNX where the file and the package are there.
+                torch), `onnx_int8` (the same with its `model_int8.onnx`), or `auto`: `onnx` where the file and the
+                package are there.
             device: For torch, such as `cuda:0`; None takes a GPU if there is one.
             **settings: Further arguments of `Predictor`.
 
@@ -120,8 +135,14 @@ class Predictor:
         if backend == "auto":
             onnx = device is None and (folder / ONNX_FILE).is_file() and find_spec("onnxruntime") is not None
             backend = "onnx" if onnx else "torch"
-        if backend == "onnx":
-            return cls(OnnxBackend(folder / ONNX_FILE, model), model, **settings)
+        if backend in ("onnx", "onnx_int8"):
+            graph = folder / (ONNX_FILE if backend == "onnx" else ONNX_INT8_FILE)
+            return cls(OnnxBackend(graph, model), model, **settings)
+        if find_spec("torch") is None:
+            raise ModelError(
+                f"Expected torch for the weights in {folder}, found it not installed; write {ONNX_FILE} with "
+                "scripts/export_onnx.py and leave out --backend and --device, or install torch."
+            )
         # Imported when it is needed: torch takes seconds, and with ONNX need not even be installed.
         from hfaudio.inference.torch_backend import TorchBackend
 
@@ -244,7 +265,8 @@ class _Pending:
 
     def _prediction(self, start: int, end: int, probabilities: np.ndarray, error: str | None = None) -> Prediction:
         rate = self._settings.sampling_rate
-        return Prediction(self._name, start / rate, end / rate, self._settings.class_names, probabilities, error)
+        names, threshold = self._settings.class_names, self._settings.unknown_threshold
+        return Prediction(self._name, start / rate, end / rate, names, probabilities, error, threshold)
 
 
 def _finished(waiting: deque[_Pending]) -> Iterator[list[Prediction]]:

@@ -1,4 +1,4 @@
-"""What ships to the Hub with the weights: configuration, feature extractor and model.
+"""What ships to the Hub with the weights: configuration, feature extractor, model and pipeline.
 
 Each is imported when it is first used: transformers imports the configuration before it can import a model.
 """
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hfaudio.model.configuration_spectrogram_cnn import MODEL_SIZES, SpectrogramCNNConfig
     from hfaudio.model.feature_extraction_spectrogram_cnn import FEATURE_PRESETS, SpectrogramCNNFeatureExtractor
     from hfaudio.model.modeling_spectrogram_cnn import SpectrogramCNNForAudioClassification, SpectrogramCNNModel
+    from hfaudio.model.pipeline_spectrogram_cnn import SpectrogramCNNPipeline
 
 __all__ = [
     "FEATURE_PRESETS",
@@ -19,6 +20,7 @@ __all__ = [
     "SpectrogramCNNFeatureExtractor",
     "SpectrogramCNNForAudioClassification",
     "SpectrogramCNNModel",
+    "SpectrogramCNNPipeline",
 ]
 
 __getattr__, __dir__, _ = lazy_loader.attach(
@@ -27,5 +29,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "configuration_spectrogram_cnn": ["MODEL_SIZES", "SpectrogramCNNConfig"],
         "feature_extraction_spectrogram_cnn": ["FEATURE_PRESETS", "SpectrogramCNNFeatureExtractor"],
         "modeling_spectrogram_cnn": ["SpectrogramCNNForAudioClassification", "SpectrogramCNNModel"],
+        "pipeline_spectrogram_cnn": ["SpectrogramCNNPipeline"],
     },
 )

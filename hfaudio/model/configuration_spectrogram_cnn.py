@@ -1,5 +1,6 @@
 """Configuration of the spectrogram CNN."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -36,6 +37,11 @@ class SpectrogramCNNConfig(PretrainedConfig):
         eval_window_frames: Outside training, a longer recording is scored in windows of this many frames, and the
             probabilities are averaged; None scores it as a whole.
         eval_window_hop_frames: Step from window to window, in frames, at most `eval_window_frames`.
+        logit_temperature: Outside training the logits of a recording are divided by it, so that of what is predicted
+            with a probability of 80 %, 80 % are right (Guo et al. 2017, arXiv:1706.04599, section 4.2). The name
+            `temperature` is transformers' own, for the generation of text.
+        unknown_threshold: A recording whose highest probability is below it is called unknown; in [0, 1), or None.
+            Only where a recording has one class: of several, it may have none as it is.
         **kwargs: Whatever else `PretrainedConfig` knows (`id2label`, `num_labels`, ...); unknown keys are kept.
 
     Raises:
@@ -59,6 +65,8 @@ class SpectrogramCNNConfig(PretrainedConfig):
         backbone: str | None = None,
         eval_window_frames: int | None = None,
         eval_window_hop_frames: int | None = None,
+        logit_temperature: float = 1.0,
+        unknown_threshold: float | None = None,
         **kwargs: Any,
     ) -> None:
         check_integer("num_channels", num_channels, 1, 64)
@@ -90,6 +98,12 @@ class SpectrogramCNNConfig(PretrainedConfig):
             check_integer(
                 "eval_window_hop_frames", eval_window_hop_frames, 1, eval_window_frames, "frames (eval_window_frames)"
             )
+        if not 0.0 < logit_temperature < math.inf:
+            raise ValueError(f"logit_temperature must be a number above 0, found {logit_temperature!r}.")
+        if unknown_threshold is not None and not 0.0 <= unknown_threshold < 1.0:
+            raise ValueError(f"unknown_threshold must be at least 0 and below 1, found {unknown_threshold!r}.")
+        if unknown_threshold is not None and problem_type != PROBLEM_TYPES[0]:
+            raise ValueError(f"unknown_threshold needs problem_type {PROBLEM_TYPES[0]}, found {problem_type}.")
         self.num_channels = num_channels
         self.hidden_sizes = list(hidden_sizes)
         self.depths = list(depths)
@@ -97,6 +111,8 @@ class SpectrogramCNNConfig(PretrainedConfig):
         self.backbone = backbone
         self.eval_window_frames = eval_window_frames
         self.eval_window_hop_frames = eval_window_hop_frames
+        self.logit_temperature = logit_temperature
+        self.unknown_threshold = unknown_threshold
         super().__init__(problem_type=problem_type, **kwargs)
 
     @property

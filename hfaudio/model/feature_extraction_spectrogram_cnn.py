@@ -1,8 +1,6 @@
 """Waveforms to log-mel, MFCC or MFCC-with-deltas features."""
 
-import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,8 @@ from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.utils import logging
 
 from .configuration_spectrogram_cnn import check_integer
+from .spectral_features_spectrogram_cnn import dct_matrix, deltas, hann_window, mel_filters
+from .waveforms_spectrogram_cnn import split_batch, to_mono
 
 __all__ = ["FEATURE_PRESETS", "SpectrogramCNNFeatureExtractor"]
 
@@ -20,8 +20,6 @@ logger = logging.get_logger(__name__)
 FEATURES = ("log_mel", "mfcc", "mfcc_delta")
 PAD_MODES = ("zero", "repeat", "reflect")
 LOG_OFFSET = 1e-6  # torchaudio.transforms.MFCC(log_mels=True) adds the same
-DELTA_RADIUS = 2  # frames on each side, torchaudio's win_length of 5
-MAX_AUDIO_CHANNELS = 8
 
 FEATURE_PRESETS: dict[str, dict[str, int]] = {
     "compact": {"n_fft": 1024, "win_length": 800, "hop_length": 320, "n_mels": 64},
@@ -194,7 +192,8 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
                 f"The feature extractor expects waveforms at {self.sampling_rate} Hz, found {sampling_rate} Hz; "
                 "resample them first."
             )
-        clips = [self._fit_length(_to_mono(clip, index)) for index, clip in enumerate(_split_batch(waveforms))]
+        recordings = enumerate(split_batch(waveforms))
+        clips = [self._fit_length(to_mono(recording, f"Recording {index}")) for index, recording in recordings]
         lengths = torch.tensor([len(samples) for samples, _ in clips])
         batch = torch.zeros(len(clips), int(lengths.max()))
         for row, (samples, _) in zip(batch, clips, strict=True):
@@ -248,104 +247,31 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
 
     def _features(self, batch: Tensor, sound_frames: Tensor) -> Tensor:
         """Maps `(batch, samples)` to normalized `(batch, num_channels, feature_size, frames)`."""
-        spectrum = torch.stft(
-            batch,
-            self.n_fft,
-            self.hop_length,
-            self.win_length,
-            _hann_window(self.win_length),
-            pad_mode="constant",
-            return_complex=True,
-        )
-        power = spectrum.real.square() + spectrum.imag.square()
-        filters = _mel_filters(self.n_fft, self.n_mels, self.f_min, self.f_max, self.sampling_rate)
-        features = torch.log(filters @ power + LOG_OFFSET)
+        features = torch.log(self._mel_power(batch) + LOG_OFFSET)
         if self.features != "log_mel":
-            features = _dct_matrix(self.n_mfcc, self.n_mels) @ features
+            features = dct_matrix(self.n_mfcc, self.n_mels) @ features
         channels = [features]
         while len(channels) < self.num_channels:
-            channels.append(_deltas(channels[-1], sound_frames))
+            channels.append(deltas(channels[-1], sound_frames))
         features = torch.stack(channels, dim=1)
         if self.mean is not None:
             features = (features - torch.tensor(self.mean)[..., None]) / torch.tensor(self.std)[..., None]
         return features
 
-
-def _split_batch(waveforms: Any) -> list[Any]:
-    """A list of recordings, whatever came in; see `SpectrogramCNNFeatureExtractor.__call__` for the shapes."""
-    if isinstance(waveforms, (list, tuple)):
-        if len(waveforms) == 0:
-            raise ValueError("Expected at least one recording, found an empty list.")
-        return [waveforms] if np.isscalar(waveforms[0]) else list(waveforms)
-    return list(waveforms) if waveforms.ndim == 3 else [waveforms]
-
-
-def _to_mono(recording: Any, index: int) -> Tensor:
-    """Averages `(samples,)` or `(channels, samples)` to float32 `(samples,)`, or says what is wrong with it."""
-    if isinstance(recording, (list, tuple)):
-        recording = np.asarray(recording, dtype=np.float32)
-    # Copied, because torch cannot share a read-only array, such as a memory-mapped recording.
-    samples = recording.detach().cpu() if torch.is_tensor(recording) else torch.tensor(np.ascontiguousarray(recording))
-    if not samples.is_floating_point():
-        raise ValueError(
-            f"Recording {index} must hold floating-point samples in [-1, 1], found {samples.dtype}; "
-            "divide integers by their largest value first."
+    def _mel_power(self, batch: Tensor) -> Tensor:
+        """The power in each mel band, `(batch, n_mels, frames)`."""
+        spectrum = torch.stft(
+            batch,
+            self.n_fft,
+            self.hop_length,
+            self.win_length,
+            hann_window(self.win_length),
+            pad_mode="constant",
+            return_complex=True,
         )
-    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[0] <= MAX_AUDIO_CHANNELS):
-        raise ValueError(
-            f"Recording {index} must have the shape (samples,) or (channels, samples) with at most "
-            f"{MAX_AUDIO_CHANNELS} channels, found {tuple(samples.shape)}; pass a batch as a list or as "
-            "(batch, channels, samples)."
-        )
-    if samples.shape[-1] == 0:
-        raise ValueError(f"Recording {index} must have at least one sample, found none.")
-    samples = samples.float()
-    return samples.mean(dim=0) if samples.ndim == 2 else samples
-
-
-def _deltas(features: Tensor, sound_frames: Tensor) -> Tensor:
-    """The slope over five frames of `(batch, bands, frames)`, as torchaudio.functional.compute_deltas has it.
-
-    Past the ends of a clip its first and last frame are repeated, at each clip's own length.
-    """
-    last_frame = (sound_frames - 1)[:, None]
-    frames = torch.arange(features.shape[-1])
-    slope = torch.zeros_like(features)
-    for offset in range(1, DELTA_RADIUS + 1):
-        after = torch.minimum(frames + offset, last_frame)[:, None].expand_as(features)
-        before = torch.minimum((frames - offset).clamp(min=0), last_frame)[:, None].expand_as(features)
-        slope += offset * (features.gather(2, after) - features.gather(2, before))
-    return slope / (2 * sum(offset**2 for offset in range(1, DELTA_RADIUS + 1)))
-
-
-@lru_cache
-def _hann_window(win_length: int) -> Tensor:
-    return torch.hann_window(win_length)
-
-
-@lru_cache
-def _mel_filters(n_fft: int, n_mels: int, f_min: float, f_max: float | None, sampling_rate: int) -> Tensor:
-    """Triangular filters of unit height on the HTK mel scale, `(n_mels, n_fft // 2 + 1)`."""
-    # In single precision throughout, as torchaudio.functional.melscale_fbanks has it: with many bands and a short
-    # transform, exact filters give other values than its own.
-    highest = sampling_rate / 2 if f_max is None else f_max
-    lowest_mel, highest_mel = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (f_min, highest))
-    edges = 700.0 * (10.0 ** (torch.linspace(lowest_mel, highest_mel, n_mels + 2) / 2595.0) - 1.0)
-    bins = torch.linspace(0, sampling_rate // 2, n_fft // 2 + 1)
-    distances = edges[:, None] - bins
-    widths = edges.diff()[:, None]
-    rising, falling = -distances[:-2] / widths[:-1], distances[2:] / widths[1:]
-    return torch.minimum(rising, falling).clamp(min=0.0)
-
-
-@lru_cache
-def _dct_matrix(n_mfcc: int, n_mels: int) -> Tensor:
-    """The orthonormal DCT-II, `(n_mfcc, n_mels)`."""
-    band = torch.arange(n_mels, dtype=torch.float64) + 0.5
-    coefficient = torch.arange(n_mfcc, dtype=torch.float64)[:, None]
-    matrix = torch.cos(torch.pi / n_mels * band * coefficient) * (2.0 / n_mels) ** 0.5
-    matrix[0] /= 2.0**0.5
-    return matrix.float()
+        power = spectrum.real.square() + spectrum.imag.square()
+        filters = mel_filters(self.n_fft, self.n_mels, self.f_min, self.f_max, self.sampling_rate)
+        return filters @ power
 
 
 def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

@@ -1,5 +1,8 @@
 """A CNN over spectrograms, with pooling over the frames that hold sound."""
 
+import os
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -154,7 +157,8 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
     """The trunk with a linear classifier on top.
 
     Outside training, recordings of more than `config.eval_window_frames` frames are scored in windows, whose
-    probabilities are averaged, so that a model trained on crops is judged on what it has learned to hear.
+    probabilities are averaged, so that a model trained on crops is judged on what it has learned to hear. The logits
+    of the recording are then divided by `config.logit_temperature`: the order of the classes stays.
 
     Args:
         config: The sizes, and through `id2label` the number of classes.
@@ -171,6 +175,20 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.spectrogram_cnn.num_features, len(config.class_names))
         self.post_init()
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Saves as `PreTrainedModel` does, and names the pipeline, whose code goes along, in the configuration.
+
+        Args:
+            save_directory: The folder.
+            *args: Of `PreTrainedModel.save_pretrained`.
+            **kwargs: Of `PreTrainedModel.save_pretrained`.
+        """
+        # Only saving needs it; and what is imported so, here too, transformers copies into the folder.
+        from .pipeline_spectrogram_cnn import SpectrogramCNNPipeline
+
+        self.config.custom_pipelines = SpectrogramCNNPipeline.custom_pipelines()
+        super().save_pretrained(save_directory, *args, **kwargs)
 
     def forward(
         self,
@@ -191,9 +209,12 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
 
         Returns:
             `loss` (if labels were given) and `logits (batch, num_labels)`. Of a recording in several windows the
-            logits are the logarithm of the mean probabilities, for several labels the logit of the mean probability.
+            logits are the logarithm of the mean probabilities, for several labels the logit of the mean probability;
+            either is divided by the temperature.
         """
         logits = self._score(input_features, attention_mask)
+        if not self.training:
+            logits = logits / self.config.logit_temperature
         loss = None
         if labels is not None and self.config.problem_type == "multi_label_classification":
             loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels.float())
@@ -245,7 +266,11 @@ def _hide(hidden_states: Tensor, frame_mask: Tensor | None) -> Tensor:
 
 def _halve(frame_mask: Tensor | None) -> Tensor | None:
     """The mask after a 3x3 convolution of stride 2 and padding 1, which is centred on every other frame."""
-    return None if frame_mask is None else frame_mask[..., ::2]
+    if frame_mask is None:
+        return None
+    # Written as convolutions have their length: torch.export does not see that a slice [::2] is as long.
+    frames = (frame_mask.shape[3] - 1) // 2 + 1
+    return frame_mask[..., 2 * torch.arange(frames, device=frame_mask.device)]
 
 
 def _check_inputs(input_features: Tensor, attention_mask: Tensor | None, num_channels: int) -> None:

@@ -13,13 +13,11 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 from transformers import EvalPrediction
 
-from hfaudio.data import DataError, describe_listing
+from hfaudio.data import DataError, PreparedAudio, describe_listing
 from hfaudio.data.recordings import SPLIT_NAMES
-from hfaudio.evaluation import HEADLINES, Interpretation, compute_metrics, write_error_review
+from hfaudio.evaluation import HEADLINES, Calibration, Interpretation, compute_metrics, write_error_review
 from hfaudio.training.checkpoints import (
     CheckpointError,
     check_same_run,
@@ -28,6 +26,8 @@ from hfaudio.training.checkpoints import (
 )
 from hfaudio.training.data_arguments import AUTO_SPLIT, DataArguments
 from hfaudio.training.experiment import train_classifier
+from hfaudio.training.held_out_recordings import held_out_recordings, pooled_waveforms
+from hfaudio.training.out_of_fold import write_out_of_fold
 from hfaudio.training.output_folder import staged_folder
 from hfaudio.training.run_arguments import RunArguments
 from hfaudio.training.trained_classifier import TrainedClassifier
@@ -38,6 +38,7 @@ __all__ = ["CrossValidation", "FoldResult", "cross_validate", "fold_folder", "fo
 logger = logging.getLogger(__name__)
 
 FOLD_FILE = "fold.json"
+DOTS_PER_INCH = 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class FoldResult:
         logits: `(recordings, num_labels)`.
         class_names: In the order of the indices.
         multi_label: Whether a recording can have any number of classes.
+        recordings: The fold itself, on the disk; None where only what was measured is known.
     """
 
     fold: str
@@ -61,6 +63,7 @@ class FoldResult:
     logits: np.ndarray
     class_names: Sequence[str]
     multi_label: bool
+    recordings: PreparedAudio | None = None
 
     @classmethod
     def of(cls, fold: str, trained: TrainedClassifier) -> "FoldResult":
@@ -76,11 +79,12 @@ class FoldResult:
             trained.logits,
             trained.model.config.class_names,
             multi_label,
+            PreparedAudio(held_out, (), trained.feature_extractor.sampling_rate),
         )
 
     def save(self, folder: Path, settings: Mapping[str, str]) -> None:
         """Writes it, and the settings that gave it."""
-        written = {name: value for name, value in vars(self).items() if name != "logits"}
+        written = {name: value for name, value in vars(self).items() if name not in ("logits", "recordings")}
         written |= {"logits": self.logits.tolist(), "settings": dict(settings)}
         (folder / FOLD_FILE).write_text(json.dumps(written), encoding="utf-8")
 
@@ -124,17 +128,31 @@ class CrossValidation:
     def interpretation(self) -> Interpretation:
         """The errors on all recordings, each predicted by the run that held it out."""
         first = self.folds[0]
+        waveforms, rate = pooled_waveforms([fold.recordings for fold in self.folds])
         labels: Any = [own for fold in self.folds for own in fold.labels]
         return Interpretation.from_predictions(
             [name for fold in self.folds for name in fold.file_names],
             labels if first.multi_label else [label for (label,) in labels],
             np.concatenate([fold.logits for fold in self.folds]),
             first.class_names,
+            waveforms,
+            rate,
         )
 
-    def summary(self) -> dict[str, Any]:
-        """Mean and standard deviation over the folds, the metrics of all recordings together, and what it cost."""
+    @property
+    def fold_of_each(self) -> list[str]:
+        """The fold of each recording."""
+        return [fold.fold for fold in self.folds for _ in fold.file_names]
+
+    @property
+    def calibration(self) -> Calibration:
+        """One temperature for all, and what it is worth: each fold is judged by one that was fitted on the others."""
         pooled = self.interpretation
+        return Calibration.cross_fitted(pooled.logits, pooled.labels, self.fold_of_each)
+
+    def summary(self) -> dict[str, Any]:
+        """Mean and deviation over the folds, metrics and calibration of all recordings together, and what it cost."""
+        pooled, calibration = self.interpretation, self.calibration
         prediction = EvalPrediction(pooled.logits, pooled.labels)
         names = [name for name in HEADLINES if f"eval_{name}" in self.folds[0].metrics]
         return {
@@ -147,6 +165,9 @@ class CrossValidation:
                 }
                 for name in names
             },
+            "temperature": calibration.temperature,
+            "ece_before": calibration.error_before,
+            "ece": calibration.error_after if len(self.folds) > 1 else None,
             "recordings": len(pooled.file_names),
             "train_seconds": {fold.fold: fold.metrics["train_runtime"] for fold in self.folds},
         }
@@ -154,25 +175,14 @@ class CrossValidation:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes `cross_validation.json`, `out_of_fold.parquet` and, in `eval`, the errors of all recordings.
 
-        `out_of_fold.parquet` has one row a recording: `file_name`, `fold`, `labels`, `predicted`, and one column of
-        probabilities for each class.
+        The probabilities are without a temperature; see `write_out_of_fold`.
         """
         folder = Path(folder)
         (folder / "cross_validation.json").write_text(json.dumps(self.summary(), indent=2) + "\n", encoding="utf-8")
         pooled = self.interpretation
-        names = pooled.class_names
-        predicted = pooled.predicted
-        columns: dict[str, Any] = {
-            "file_name": list(pooled.file_names),
-            "fold": [fold.fold for fold in self.folds for _ in fold.file_names],
-            "labels": [[names[label] for label in own] for fold in self.folds for own in fold.labels],
-            "predicted": [
-                [names[label] for label in (np.flatnonzero(own) if pooled.multi_label else [own])] for own in predicted
-            ],
-        }
-        columns |= {f"probability_{name}": pooled.probabilities[:, index] for index, name in enumerate(names)}
-        pyarrow.parquet.write_table(pa.table(columns), folder / "out_of_fold.parquet")
+        write_out_of_fold(pooled, self.fold_of_each, folder / "out_of_fold.parquet")
         write_error_review(pooled, folder / "eval")
+        self.calibration.plot().savefig(folder / "eval" / "calibration.png", dpi=DOTS_PER_INCH)
 
 
 def folds_to_run(run: RunArguments) -> list[str]:
@@ -251,6 +261,8 @@ def cross_validate(run: RunArguments) -> CrossValidation:
                     trained.save(staging)
                     result.save(staging, settings)
                 remove_checkpoints(folder)
+        else:
+            result = replace(result, recordings=held_out_recordings(one, folder, result.file_names))
         results.append(result)
     return CrossValidation(tuple(results))
 
@@ -258,6 +270,7 @@ def cross_validate(run: RunArguments) -> CrossValidation:
 def _holding_out(run: RunArguments, fold: str, folder: Path) -> RunArguments:
     training = copy.copy(run.training)  # not made anew: `TrainingArguments` changes what it was given
     training.output_dir = str(folder)
+    training.calibrate = False  # by the fold that it is to be judged by
     training.resume_from_checkpoint = LAST_CHECKPOINT if last_complete_checkpoint(folder) else None
     return replace(run, data=replace(run.data, eval_folds=[fold]), training=training)
 
@@ -267,7 +280,18 @@ def _refuse_idle_flags(run: RunArguments) -> None:
     resume = run.training.resume_from_checkpoint
     for given, found, reason in (
         (run.training.find_lr, "find_lr", "search with train.py, and give the --learning_rate that it suggests"),
+        (run.training.push_to_hub, "push_to_hub", "the folds measure a recipe; push what train.py makes by it"),
         (resume is not None, f"resume_from_checkpoint {resume}", "a fold goes on from its last checkpoint by itself"),
+        (
+            not run.training.calibrate,
+            "calibrate False",
+            "the folds are scored without a temperature, and the one of all is reported",
+        ),
+        (
+            run.training.false_reject_rate is not None,
+            f"false_reject_rate {run.training.false_reject_rate}",
+            "give it to calibrate.py, with the out_of_fold.parquet",
+        ),
         (run.data.split != AUTO_SPLIT, f"split {run.data.split}", "every fold is held out once"),
         (
             run.data.test_size != DataArguments.test_size,

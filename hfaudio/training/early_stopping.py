@@ -51,7 +51,7 @@ class EarlyStopping(TrainerCallback, ExportableState):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Starts counting, or goes on where the checkpoint stood.
+        """Starts counting, or goes on where the checkpoint stood, which may be at the end.
 
         Raises:
             ValueError: The run has no evaluations.
@@ -69,6 +69,7 @@ class EarlyStopping(TrainerCallback, ExportableState):
             for one in kept if isinstance(kept, list) else [kept]:
                 if one["args"]["metric"] == self.metric:
                     self.best, self.waited = one["attributes"]["best"], one["attributes"]["waited"]
+        control.should_training_stop |= self.waited >= self.patience
         # `Trainer` cannot save a callback that the resumed checkpoint did not have.
         states.setdefault(name, self.state())
 

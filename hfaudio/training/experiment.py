@@ -10,7 +10,15 @@ import torch
 from transformers import set_seed
 
 from hfaudio.data import AudioCrops, DataError, LeftOut, LeftOutLog, StreamedTable
-from hfaudio.evaluation import compute_metrics
+from hfaudio.evaluation import (
+    Calibration,
+    calibration_parts,
+    compute_metrics,
+    fewest_recordings,
+    fit_temperature,
+    probability_array,
+    unknown_threshold,
+)
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 from hfaudio.training.checkpoints import CheckpointError, RunSettingsWriter, Stopwatch, check_same_run
 from hfaudio.training.class_weights import balanced_class_weights, read_class_weights
@@ -22,6 +30,7 @@ from hfaudio.training.run_arguments import RunArguments
 from hfaudio.training.specaugment import SpecAugmentCollator
 from hfaudio.training.trained_classifier import TrainedClassifier
 from hfaudio.training.trainer import FocalLossTrainer
+from hfaudio.training.training_arguments import AudioTrainingArguments
 from hfaudio.training.training_data import TrainingData, load_training_data
 
 __all__ = ["DivergedError", "search_learning_rate", "train_classifier"]
@@ -72,27 +81,34 @@ def train_classifier(run: RunArguments) -> TrainedClassifier:
     trainer.add_callback(RunSettingsWriter(settings))
     trainer.add_callback(stopwatch)
     trained = trainer.train(resume_from_checkpoint=checkpoint)
-    evaluated: Any = trainer.predict(AudioCrops(recordings.split["test"]), metric_key_prefix="eval")
-    if not np.isfinite(evaluated.predictions).all():
-        raise DivergedError(
-            "Expected the model to score the held-out recordings, found scores that are not numbers: the training "
-            "diverged; try a lower --learning_rate, which --find_lr searches for."
-        )
+    evaluated = _evaluate(trainer, recordings.split["test"], "eval")
+    # Without the half precision that it was trained with.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    settling = evaluated
+    if "validation" in recordings.split and (training.calibrate or training.false_reject_rate is not None):
+        settling = _evaluate(trainer, recordings.split["validation"], "validation")
+    calibration = _calibrate(training, settling, evaluated)
+    model.config.logit_temperature = calibration.temperature
+    if training.false_reject_rate is not None:
+        probabilities = probability_array(settling.predictions / calibration.temperature, multi_label=False)
+        model.config.unknown_threshold = unknown_threshold(probabilities, training.false_reject_rate)
+    scored = {**evaluated.metrics, "eval_ece_before": calibration.error_before, "eval_ece": calibration.error_after}
     # For trackers. What is called eval in the log may be of the validation part.
-    trainer.log({name.replace("eval_", "test_", 1): value for name, value in evaluated.metrics.items()})
+    trainer.log({name.replace("eval_", "test_", 1): value for name, value in scored.items()})
     left_out = [*recordings.left_out, *ready.log.read()]
     if training.process_index == 0:
         ready.log.clear()
     split = _without(recordings.split, left_out)
-    # Without the half precision that it was trained with.
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     metrics = {
         **stopwatch.whole_run(trained.metrics),
-        **evaluated.metrics,
+        **scored,
         **{f"{name}_recordings": len(split[part]) for part, name in PARTS.items() if part in split},
         "left_out_recordings": len(left_out),
         "parameters": model.num_parameters(),
         "processes": training.world_size,
+        "temperature": calibration.temperature,
+        "unknown_threshold": model.config.unknown_threshold,
+        "false_reject_rate": training.false_reject_rate,
     }
     metrics.pop("total_flos", None)  # transformers' estimate, made for language models
     return TrainedClassifier(
@@ -102,8 +118,9 @@ def train_classifier(run: RunArguments) -> TrainedClassifier:
         recordings.split_description,
         left_out,
         metrics,
-        evaluated.predictions,
+        evaluated.predictions / calibration.temperature,
         trainer.state.log_history,
+        calibration,
     )
 
 
@@ -139,6 +156,7 @@ def _prepare(run: RunArguments) -> ReadyRun:
         if training.process_index == 0:
             log.clear()
         recordings = load_training_data(run.data, rate, training.seed)
+    _check_false_reject_rate(training, recordings)
     if isinstance(recordings.streamed, datasets.IterableDataset) and training.max_steps < 1:
         raise DataError("--streaming of a table needs --max_steps, because nobody knows how long an epoch is.")
     if isinstance(recordings.streamed, datasets.IterableDataset) and run.augmentation.grows:
@@ -175,6 +193,44 @@ def _new_classifier(
     except (ImportError, ValueError) as error:
         raise CheckpointError(str(error)) from error
     return classifier
+
+
+def _check_false_reject_rate(training: AudioTrainingArguments, recordings: TrainingData) -> None:
+    """Refuses, before anything is trained, a rate for which no threshold can be fitted."""
+    rate = training.false_reject_rate
+    if rate is None:
+        return
+    if recordings.multi_label:
+        raise DataError(
+            "--false_reject_rate needs one class a recording, found several, of which a recording may have none as it "
+            "is; leave it out."
+        )
+    number, fewest = len(recordings.evaluated_while_training), fewest_recordings(rate)
+    if number < fewest:
+        raise DataError(
+            f"--false_reject_rate {rate:g} needs at least {fewest} recordings to be fitted on, found {number} in the "
+            "--validation_size or else the held-out part; give a higher rate or hold out more."
+        )
+
+
+def _evaluate(trainer: FocalLossTrainer, part: datasets.Dataset, prefix: str) -> Any:
+    evaluated: Any = trainer.predict(AudioCrops(part), metric_key_prefix=prefix)
+    if not np.isfinite(evaluated.predictions).all():
+        raise DivergedError(
+            "Expected the model to score the held-out recordings, found scores that are not numbers: the training "
+            "diverged; try a lower --learning_rate, which --find_lr searches for."
+        )
+    return evaluated
+
+
+def _calibrate(training: AudioTrainingArguments, settling: Any, evaluated: Any) -> Calibration:
+    """Fits the temperature to what settles it, which may be what is reported too."""
+    logits, labels = evaluated.predictions, evaluated.label_ids
+    if not training.calibrate:
+        return Calibration.of_temperature(1.0, logits, labels)
+    if settling is evaluated:
+        return Calibration.cross_fitted(logits, labels, calibration_parts(labels, training.seed))
+    return Calibration.of_temperature(fit_temperature(settling.predictions, settling.label_ids), logits, labels)
 
 
 def _without(split: datasets.DatasetDict, left_out: list[LeftOut]) -> datasets.DatasetDict:

@@ -30,8 +30,8 @@ def load_for_fine_tuning(
     """Loads one of our checkpoints to train it further, perhaps on other classes.
 
     Where the classes are the same in the same order, the classifier is kept. Otherwise it is new, except for the
-    classes that occur in both, and one sentence is logged. All else is kept: trunk, sizes, windows, feature settings
-    and normalization.
+    classes that occur in both, and one sentence is logged. Temperature and unknown threshold go, being those of other
+    weights. All else is kept: trunk, sizes, windows, feature settings and normalization.
 
     Args:
         name_or_path: A folder, or `owner/name` or `owner/name@revision` on the Hub.
@@ -70,6 +70,7 @@ def load_for_fine_tuning(
             f"of {extractor.num_channels}."
         )
     _give_head(model, source, class_names)
+    model.config.logit_temperature, model.config.unknown_threshold = 1.0, None
     model.config.problem_type = ("multi" if multi_label else "single") + "_label_classification"
     return model, extractor
 

@@ -22,6 +22,8 @@ DECISIVE = ("seed", "data_seed", "loss", "focal_gamma", "class_weights", "ema_de
 CHANGES_NO_RESULT = frozenset({
     # where things lie, and what a run is to do
     "output_dir", "resume_from_checkpoint", "find_lr", "do_train", "do_eval", "do_predict",
+    # what is fitted to the scores when the training is over, and to those of a fold never
+    "calibrate", "false_reject_rate",
     # logging and reporting
     "logging_strategy", "logging_steps", "logging_first_step", "log_on_each_node", "logging_nan_inf_filter",
     "log_level", "log_level_replica", "disable_tqdm", "report_to", "run_name", "project", "trackio_space_id",
@@ -45,13 +47,13 @@ BUILT_IN_DEFAULTS = {"num_train_epochs": 16.0}  # a minute and a half on two cor
 """What differs without a data set, where the built-in sounds show the way."""
 
 OFTEN_USED = {
-    "bf16", "dataloader_num_workers", "fp16", "gradient_accumulation_steps", "label_smoothing_factor", "max_steps",
-    "seed",
+    "bf16", "dataloader_num_workers", "fp16", "gradient_accumulation_steps", "hub_model_id", "label_smoothing_factor",
+    "max_steps", "seed",
 }  # fmt: skip
 
 RARELY_USED = frozenset(
     {one.name for one in fields(TrainingArguments)} - set(AudioTrainingArguments.__annotations__) - OFTEN_USED
-    | {"remove_unused_columns"}
+    | {"hub_strategy", "remove_unused_columns"}
 )
 """The flags of `TrainingArguments` that only `--help_all` shows."""
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ import datasets
 import numpy as np
 
 from hfaudio.data import LeftOut, write_split
-from hfaudio.evaluation import Interpretation, plot_training_curves, prediction_rows, write_csv, write_error_review
+from hfaudio.evaluation import (
+    Calibration,
+    Interpretation,
+    evidence_over_time,
+    plot_training_curves,
+    prediction_rows,
+    write_csv,
+    write_error_review,
+)
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 
 __all__ = ["TrainedClassifier"]
@@ -30,8 +39,9 @@ class TrainedClassifier:
         split_description: How they were chosen, in a few words.
         left_out: The recordings that could not be used.
         metrics: Of the training and of the held-out part.
-        logits: `(recordings, num_labels)`, of the held-out part.
+        logits: `(recordings, num_labels)`, of the held-out part, divided by the model's temperature.
         log_history: What was logged on the way, as `Trainer` has it.
+        calibration: How far the probabilities on the held-out part can be believed, without and with a temperature.
     """
 
     model: SpectrogramCNNForAudioClassification
@@ -42,6 +52,7 @@ class TrainedClassifier:
     metrics: Mapping[str, Any]
     logits: np.ndarray
     log_history: Sequence[Mapping[str, Any]]
+    calibration: Calibration
 
     @property
     def predictions(self) -> list[dict[str, Any]]:
@@ -75,6 +86,8 @@ class TrainedClassifier:
         predictions = self.predictions
         (folder / "eval").mkdir(exist_ok=True)
         write_csv(folder / "eval" / "predictions.csv", tuple(predictions[0]), predictions)
-        write_error_review(self.interpretation, folder / "eval")
-        curves = plot_training_curves(self.log_history)
-        curves.savefig(folder / "eval" / "training_curves.png", dpi=DOTS_PER_INCH)
+        evidence = partial(evidence_over_time, self.model, self.feature_extractor)
+        write_error_review(self.interpretation, folder / "eval", evidence)
+        pictures = {"training_curves": plot_training_curves(self.log_history), "calibration": self.calibration.plot()}
+        for name, picture in pictures.items():
+            picture.savefig(folder / "eval" / f"{name}.png", dpi=DOTS_PER_INCH)

@@ -1,5 +1,6 @@
 """The Hugging Face `Trainer` with a focal loss and per-example seeds."""
 
+import copy
 import warnings
 from typing import Any
 
@@ -48,6 +49,9 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
     ) -> None:
         if not isinstance(args, AudioTrainingArguments):
             raise TypeError(f"args must be an AudioTrainingArguments, found {type(args).__name__}.")
+        if args.push_to_hub:
+            args = copy.copy(args)  # not made anew: `TrainingArguments` changes what it was given
+            args.push_to_hub = False  # what `Trainer` pushes holds a pickle, and no card or pictures of ours
         with warnings.catch_warnings():
             # The base class cannot smooth the labels of several classes; the loss below can.
             warnings.filterwarnings("ignore", "Label smoothing is not compatible with multi-label")
@@ -90,6 +94,16 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
         finally:
             if autocasting is not None:
                 model.forward = autocasting
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuses to push what is no finished model yet; `hfaudio.hub.push_model` pushes the folder of one.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            "Expected a finished model to push, found a trainer; save it, and call hfaudio.hub.push_model."
+        )
 
     def get_decay_parameter_names(self, model: Any) -> list[str]:
         """The names of the weights that decay: not those of normalizations, whatever they are called, nor biases."""
@@ -134,6 +148,12 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
         )
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # A run that was killed after its last checkpoint has ended already. `Trainer` looks after a step, not before.
+        self.control.should_training_stop |= self.state.global_step >= self.state.max_steps
+        if not self.control.should_training_stop:
+            super()._run_epoch(*args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SeededSampler:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 import torch
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import get_available_reporting_integrations
+from transformers.trainer_utils import HubStrategy
 
 from hfaudio.available_cores import available_cores
 from hfaudio.training.batch_growth import BatchGrowth
@@ -50,6 +51,7 @@ FIXED: dict[str, tuple[bool, str]] = {
     "batch_eval_metrics": (False, "the metrics are of all recordings together"),
     "eval_do_concat_batches": (True, "the metrics are of all recordings together"),
     "gradient_checkpointing": (False, "the model is too small to gain by it"),
+    "hub_always_push": (False, "nothing is pushed before the end"),
 }
 """Flags of `TrainingArguments` that cannot be changed here, and why."""
 
@@ -103,8 +105,34 @@ class AudioTrainingArguments(TrainingArguments):
             "help": "Stop when the loss on the --validation_size has not fallen for so many evaluations; 0: never."
         },
     )
+    calibrate: bool = field(
+        default=True,
+        metadata={
+            "help": "Fit a temperature to the scores on the --validation_size, or else on the held-out part, and save "
+            "the model with it."
+        },
+    )
+    false_reject_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Share of recordings of the known classes that may be called unknown; sets the model's "
+            "unknown_threshold [nothing is called unknown]."
+        },
+    )
     find_lr: bool = field(
         default=False, metadata={"help": "Search for a learning rate, draw find_lr.png, print it, and train nothing."}
+    )
+
+    push_to_hub: bool = field(
+        default=False,
+        metadata={
+            "help": "Push the finished folder to --hub_model_id and prove it, as scripts/push_to_hub.py does; nothing "
+            "is pushed on the way."
+        },
+    )
+    hub_strategy: str = field(
+        default="end",
+        metadata={"help": "Must stay end: checkpoints hold pickles, and an unfinished folder is no model."},
     )
 
     cpu_threads: int | None = field(
@@ -162,12 +190,15 @@ class AudioTrainingArguments(TrainingArguments):
             raise ValueError("--early_stopping_patience needs evaluations, found --eval_strategy no.")
         if self.cpu_threads is not None and self.cpu_threads < 1:
             raise ValueError(f"--cpu_threads must be at least 1, found {self.cpu_threads}.")
+        if self.false_reject_rate is not None and not 0.0 < self.false_reject_rate < 1.0:
+            raise ValueError(f"--false_reject_rate must be above 0 and below 1, found {self.false_reject_rate}.")
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError(f"--max_steps must be above 0, or -1 to train whole epochs, found {self.max_steps}.")
         self._settle_schedule()
         for name, (only, reason) in FIXED.items():
             if bool(getattr(self, name)) != only:
                 raise ValueError(f"--{name} must be {only}, found {getattr(self, name)}: {reason}.")
+        self._check_hub_flags()
         if self.save_strategy == "best":
             raise ValueError("--save_strategy must be no, steps or epoch, found best: no epoch is chosen.")
         if self.metric_for_best_model is not None:
@@ -199,6 +230,18 @@ class AudioTrainingArguments(TrainingArguments):
             value = getattr(self, one.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"--{one.name} must be a finite number, found {value}.")
+
+    def _check_hub_flags(self) -> None:
+        if self.hub_strategy != HubStrategy.END:
+            raise ValueError(
+                f"--hub_strategy must be end, found {self.hub_strategy}: checkpoints hold pickles, and the folder of "
+                "an unfinished run is no model."
+            )
+        if self.push_to_hub and self.find_lr:
+            raise ValueError("--push_to_hub needs a training, found --find_lr, which trains nothing.")
+        for name in ("hub_model_id", "hub_private_repo", "hub_revision", "hub_token"):
+            if not self.push_to_hub and getattr(self, name) is not None:
+                raise ValueError(f"--{name} needs --push_to_hub, found none.")
 
     def _settle_schedule(self) -> None:
         """Refuses what cannot go together, and chooses the schedule where none is named."""

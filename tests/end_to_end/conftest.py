@@ -76,6 +76,13 @@ def predict(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
 
 
 @pytest.fixture(scope="session")
+def calibrate_main() -> Train:
+    """Calls the script's main with the given flags."""
+    main = main_of("calibrate")
+    return lambda *flags: main(list(map(str, flags)))
+
+
+@pytest.fixture(scope="session")
 def export_onnx() -> Train:
     """Calls the script's main with the given flags."""
     main = main_of("export_onnx")

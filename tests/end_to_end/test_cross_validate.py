@@ -49,7 +49,10 @@ def test_every_recording_is_predicted_by_the_run_that_held_it_out(
     page = (tmp_path / "index.html").read_text()
     assert "50 recordings, each predicted by the run that held its fold out; 5 folds" in page
     assert "data:image/png;base64," in page
+    assert page.count("<audio ") == 12  # of all folds, two of which were not trained in this process
     assert (tmp_path / "eval" / "confusion_matrix.png").is_file()
+    assert (tmp_path / "eval" / "top_losses.png").is_file()
+    assert "HiResCAM" in (tmp_path / "fold-1" / "eval" / "top_losses.html").read_text()
     assert not list(tmp_path.rglob("checkpoint-*"))
 
 

@@ -60,6 +60,19 @@ def test_the_terminal_shows_a_row_a_recording(predict, model, sounds) -> None:
     assert [line[0] for line in lines[1:]] == list(map(str, paths))
 
 
+def test_what_is_less_probable_than_the_threshold_is_unknown(predict, model, sounds) -> None:
+    path = sounds / "low" / "0.wav"
+
+    def label_of(*flags: object) -> str:
+        return predict(path, "--model", model, *flags)[1].splitlines()[1].split("\t")[3]
+
+    assert label_of() == label_of("--unknown_threshold", 0) == label_of("--unknown_threshold", 0.5)
+    assert label_of() in ("high", "low")
+    assert label_of("--unknown_threshold", 0.99) == "unknown"
+    code, _, sentence = predict(path, "--model", model, "--unknown_threshold", 1)
+    assert (code, sentence) == (2, "error: unknown_threshold must be at least 0 and below 1, found 1.\n")
+
+
 def test_windows_events_and_lists(predict, model, write_tone, tmp_path, monkeypatch) -> None:
     path = write_tone("long.wav", seconds=0.7)
     (tmp_path / "list.txt").write_text(f"{path}\n")

@@ -2,11 +2,14 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
+
+from hfaudio.training.early_stopping import EarlyStopping
 
 FOLD_2 = ("--fold_column", "fold", "--eval_folds", "2")
 
@@ -18,26 +21,20 @@ def weights_of(folder: Path) -> bytes:
 def test_a_run_ends_with_metrics_the_model_and_one_prediction(launch, synthetic_folder, tmp_path) -> None:
     done = launch("--dataset", synthetic_folder, *FOLD_2, "--num_train_epochs", 2, "--output_dir", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.strip().splitlines()[-3:]
+    lines = done.stdout.strip().splitlines()[-4:]
     results = json.loads((tmp_path / "run" / "all_results.json").read_text())
     assert lines[0].startswith(
         f"accuracy {results['eval_accuracy']:.1%}, macro-F1 {results['eval_macro_f1']:.3f} on 10"
     )
-    assert lines[1].startswith(f"model: {tmp_path / 'run'} (")
-    assert lines[2].startswith("prediction: audio/alarm/alarm_001.wav is ")
-    assert lines[2].endswith(", labelled alarm")
+    assert lines[1].startswith("expected calibration error ")
+    assert lines[2].startswith(f"model: {tmp_path / 'run'} (")
+    assert lines[3].startswith("prediction: audio/alarm/alarm_001.wav is ")
+    assert lines[3].endswith(", labelled alarm")
     assert "is not supported for audio-classification" not in done.stderr
     files = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert {"README.md", "split.csv", "left_out.csv", "predictions.csv"} <= files
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
     assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.name.startswith((".", "check"))) == []
-
-
-def test_tokens_do_not_reach_the_card(train, synthetic_folder, tmp_path) -> None:
-    train("--hub_token", "hf_secret", "--dataset", synthetic_folder, "--max_steps", 1, "--output_dir", tmp_path)
-    card = (tmp_path / "README.md").read_text()
-    assert "hf_secret" not in card
-    assert f"--dataset {synthetic_folder} --max_steps 1" in card
 
 
 def test_the_same_seed_gives_the_same_weights_byte_for_byte(train, synthetic_folder, tmp_path) -> None:
@@ -76,6 +73,28 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     train(*flags, "--output_dir", tmp_path / "resumed", "--resume_from_checkpoint")
     assert weights_of(tmp_path / "resumed") == weights_of(tmp_path / "whole")
     assert not list((tmp_path / "resumed").glob("checkpoint-*"))
+
+
+@pytest.mark.parametrize(
+    "ending", [("--early_stopping_patience", 1, "--validation_size", 0.2, "--eval_steps", 1), ("--max_steps", 2)]
+)
+def test_a_run_that_is_killed_when_its_last_checkpoint_is_written_takes_no_further_step(
+    train, synthetic_folder, tmp_path, monkeypatch, ending: tuple
+) -> None:
+    def kill(self, *args, **kwargs) -> None:
+        raise KeyboardInterrupt
+
+    # No evaluation is so much better than the first: the run ends at its second step, within an epoch.
+    monkeypatch.setattr("hfaudio.training.trainer.EarlyStopping", partial(EarlyStopping, threshold=100.0))
+    flags = ("--dataset", synthetic_folder, *FOLD_2, *ending, "--save_steps", 1, "--per_device_train_batch_size", 12)
+    train(*flags, "--output_dir", tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(transformers.Trainer, "_finalize_training", kill)
+        with pytest.raises(KeyboardInterrupt):
+            train(*flags, "--output_dir", tmp_path / "resumed")
+    assert list((tmp_path / "resumed").glob("checkpoint-*"))
+    train(*flags, "--output_dir", tmp_path / "resumed", "--resume_from_checkpoint")
+    assert weights_of(tmp_path / "resumed") == weights_of(tmp_path / "whole")
 
 
 # accelerate starts one process where it is told --cpu, whatever --num_processes says; torchrun starts two.

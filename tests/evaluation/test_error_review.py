@@ -23,7 +23,8 @@ def test_tables_and_pictures_of_one_class_a_recording(tmp_path: Path) -> None:
     written = write_error_review(errors, tmp_path / "new" / "eval")
     assert sorted(written) == sorted((tmp_path / "new" / "eval").iterdir())
     assert [path.name for path in sorted(written)] == [
-        "confusion_matrix.png", "most_confused.csv", "per_class.csv", "top_losses.csv", "top_losses.png",
+        "confusion_matrix.png", "most_confused.csv", "per_class.csv", "top_losses.csv", "top_losses.html",
+        "top_losses.png",
     ]  # fmt: skip
     folder = tmp_path / "new" / "eval"
     assert read(folder / "most_confused.csv") == [{"label": "cat", "predicted": "dog", "count": "1"}]

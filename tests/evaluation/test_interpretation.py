@@ -194,7 +194,11 @@ def test_the_confusion_matrix_is_drawn(single) -> None:
 
 
 def test_matplotlib_is_imported_where_something_is_drawn_and_not_before() -> None:
-    for path in Path(hfaudio.evaluation.__file__).parents[1].rglob("*.py"):
+    package = Path(hfaudio.evaluation.__file__).parents[1]
+    space = package / "hub" / "space"  # a program of its own, which always draws
+    for path in package.rglob("*.py"):
+        if path.is_relative_to(space):
+            continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

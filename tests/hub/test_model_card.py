@@ -88,3 +88,32 @@ def test_a_model_of_several_classes_says_so(tmp_path, tiny_config, extractor) ->
     ]
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert results == {"mean_average_precision": 0.75, "macro_f1": 0.8641}
+
+
+CALIBRATED = {**METRICS, "temperature": 0.5412, "eval_ece_before": 0.1261, "eval_ece": 0.0214}
+
+
+def test_the_card_says_how_far_probabilities_can_be_believed(card, tmp_path, tiny_model, extractor) -> None:
+    facts = CardFacts("esc", "esc10", "fold 5", "train")
+
+    def text_of(metrics: dict) -> str:
+        return " ".join(write_model_card(tmp_path, tiny_model, extractor, metrics, facts).read_text().split())
+
+    text = text_of(CALIBRATED)
+    assert "error is 2.1 %; without the temperature of 0.541, by which the model divides" in text
+    assert "logits, it is 12.6 %." in text
+    assert "fitted on the held-out part, and each fifth of it judged by one that was fitted on the others." in text
+    watched = text_of({**CALIBRATED, "validation_recordings": 7})
+    assert "fitted on the recordings that were watched on the way." in watched
+    plain = text_of({**CALIBRATED, "temperature": 1.0, "eval_ece": 0.1261})
+    assert "The expected calibration error is 12.6 %. `eval/calibration.png` shows it." in plain
+    assert "calibration" not in card.text
+
+
+def test_the_card_says_what_is_called_unknown(tmp_path, tiny_model, extractor) -> None:
+    metrics = {**CALIBRATED, "unknown_threshold": 0.6406, "false_reject_rate": 0.05}
+    facts = CardFacts("esc", "esc10", "fold 5", "train")
+    text = " ".join(write_model_card(tmp_path, tiny_model, extractor, metrics, facts).read_text().split())
+    assert "has a probability below 0.641, a recording is to be called unknown." in text
+    assert "of recordings of the classes above, at most 5 % are;" in text
+    assert "One label a recording" not in text

@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,14 @@ def test_a_row_names_the_most_probable_classes() -> None:
     assert prediction_row(HEARD, top_k=2, threshold=0.5)["label_2"] is None
     assert prediction_row(HEARD, threshold=0.9)["label"] is None
     assert tuple(prediction_row(HEARD, 5)) == table_columns(5)
+
+
+def test_an_unknown_recording_has_no_first_class() -> None:
+    unknown = replace(HEARD, unknown_threshold=0.8)
+    row = prediction_row(unknown, top_k=2)
+    assert row == {**prediction_row(HEARD, top_k=2), "label": "unknown"}
+    assert prediction_row(unknown, threshold=0.75)["label"] is None
+    assert prediction_row(replace(FAILED, unknown_threshold=0.8)) == prediction_row(FAILED)
 
 
 def test_an_error_stands_in_its_row() -> None:

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import soundfile
 import torch
 
 from hfaudio.audio import UnreadableAudioError, decode_audio
-from hfaudio.inference import ModelError, Predictor
+from hfaudio.inference import UNKNOWN, ModelError, Predictor
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 
 RATE = 16_000
@@ -136,12 +137,33 @@ def test_an_array_of_another_kind_is_refused(loudness, settings) -> None:
         ({"batch_size": 0}, "batch_size must be at least 1, found 0."),
         ({"pooling": "median"}, "pooling must be one of mean, max, vote, found 'median'."),
         ({"window_seconds": 5.0}, "window_seconds must be above 0 and at most 4, the model's max_seconds, found 5."),
+        ({"unknown_threshold": 1.0}, "unknown_threshold must be at least 0 and below 1, found 1."),
+        ({"unknown_threshold": -0.1}, "unknown_threshold must be at least 0 and below 1, found -0.1."),
         ({"hop_seconds": 0.0}, "hop_seconds must be above 0 and at most a window, 4, found 0."),
     ],
 )
 def test_arguments_out_of_bounds_are_named(loudness, settings, arguments: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         Predictor(loudness, settings, **arguments)
+
+
+def test_what_is_not_probable_enough_is_unknown(save_model, tmp_path, write_tone) -> None:
+    path = write_tone("a.wav", seconds=0.7)
+    best = Predictor.from_pretrained(save_model(tmp_path / "plain", logit_temperature=200.0)).predict(path)
+    assert best.label in best.class_names
+    folder = save_model(tmp_path / "model", logit_temperature=200.0, unknown_threshold=best.score + 1e-3)
+    predictor = Predictor.from_pretrained(folder)
+    found = predictor.predict(path)
+    assert (found.label, found.score) == (UNKNOWN, best.score)
+    assert found.top(3) == best.top(3)
+    assert {window.label for window in predictor.predict_windows(path)} == {UNKNOWN}
+    for threshold in (0.0, best.score - 1e-3, best.score):
+        assert Predictor.from_pretrained(folder, unknown_threshold=threshold).predict(path).label == best.label
+
+
+def test_of_several_classes_none_is_unknown(loudness, settings) -> None:
+    with pytest.raises(ValueError, match="^unknown_threshold needs a model of one class a recording, found"):
+        Predictor(loudness, replace(settings, multi_label=True), unknown_threshold=0.5)
 
 
 def test_what_is_no_model_is_named(tmp_path, model_folder) -> None:
@@ -158,7 +180,7 @@ def test_what_is_no_model_is_named(tmp_path, model_folder) -> None:
         Predictor.from_pretrained(tmp_path)
     with pytest.raises(ModelError, match="^Expected a graph at .*model.onnx for the backend onnx, found none"):
         Predictor.from_pretrained(model_folder, backend="onnx")
-    with pytest.raises(ValueError, match="^backend must be one of auto, torch, onnx, found 'jax'"):
+    with pytest.raises(ValueError, match="^backend must be one of auto, torch, onnx, onnx_int8, found 'jax'"):
         Predictor.from_pretrained(model_folder, backend="jax")
 
 
@@ -170,6 +192,12 @@ def test_several_classes_have_a_sigmoid_each(save_model, tmp_path, write_tone) -
         logits = SpectrogramCNNForAudioClassification.from_pretrained(folder).eval()(**inputs).logits
     found = Predictor.from_pretrained(folder).predict(path).probabilities
     np.testing.assert_allclose(found, logits.sigmoid()[0], atol=1e-5)
+
+
+def test_without_torch_the_weights_alone_are_refused(model_folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("hfaudio.inference.predictor.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="^Expected torch for the weights in .*; write model.onnx"):
+        Predictor.from_pretrained(model_folder)
 
 
 def test_the_package_is_imported_without_torch() -> None:

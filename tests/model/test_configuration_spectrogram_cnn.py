@@ -19,6 +19,7 @@ def test_arguments_win_over_the_size() -> None:
 def test_round_trips_and_keeps_unknown_keys(tmp_path) -> None:
     config = SpectrogramCNNConfig(num_channels=3, hidden_sizes=[8, 16], depths=[2, 1], dropout=0.1, num_labels=7)
     config.backbone, config.eval_window_frames, config.eval_window_hop_frames = "timm/resnet18.a1_in1k", 90, 45
+    config.logit_temperature, config.unknown_threshold = 1.7, 0.4
     config.key_of_the_future = {"a": [1, 2]}
     config.save_pretrained(tmp_path)
     for loaded in (SpectrogramCNNConfig.from_pretrained(tmp_path), AutoConfig.from_pretrained(tmp_path)):
@@ -52,6 +53,15 @@ def test_round_trips_and_keeps_unknown_keys(tmp_path) -> None:
         ),
         ({"backbone": "resnet18"}, "backbone must be None or timm/ and a name of timm's, found 'resnet18'."),
         ({"backbone": "timm/hf-hub:somebody/net"}, "name of timm's, found 'timm/hf-hub:somebody/net'."),
+        ({"logit_temperature": 0.0}, "logit_temperature must be a number above 0, found 0.0."),
+        ({"logit_temperature": float("inf")}, "logit_temperature must be a number above 0, found inf."),
+        ({"logit_temperature": float("nan")}, "logit_temperature must be a number above 0, found nan."),
+        ({"unknown_threshold": 1.0}, "unknown_threshold must be at least 0 and below 1, found 1.0."),
+        ({"unknown_threshold": -0.1}, "unknown_threshold must be at least 0 and below 1, found -0.1."),
+        (
+            {"unknown_threshold": 0.5, "problem_type": "multi_label_classification"},
+            "unknown_threshold needs problem_type single_label_classification, found multi_label_classification.",
+        ),
         ({"problem_type": "regression"}, "problem_type must be one of single_label_classification, multi_label"),
     ],
 )

@@ -84,6 +84,14 @@ def test_dropout_acts_in_training_only() -> None:
     assert not torch.equal(model(features).logits, model(features).logits)
 
 
+def test_training_knows_no_temperature(tiny_model) -> None:
+    features = torch.randn(4, 1, 16, 21)
+    tiny_model.dropout.p = 0.0
+    before = tiny_model.train()(features).logits
+    tiny_model.config.logit_temperature = 2.5
+    assert torch.equal(tiny_model(features).logits, before)
+
+
 def test_save_and_load_give_the_same_logits(tiny_model, tmp_path) -> None:
     tiny_model.save_pretrained(tmp_path)
     features = torch.randn(2, 1, 16, 21)

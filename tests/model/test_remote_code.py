@@ -1,11 +1,13 @@
 """A saved folder works for somebody who has transformers but not hfaudio."""
 
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import soundfile
 
 OUTSIDER = """
 import json, sys
@@ -16,6 +18,7 @@ class NoHfaudio:
             raise ModuleNotFoundError("hfaudio is not installed here")
 
 sys.meta_path.insert(0, NoHfaudio())
+sys.modules["torchaudio"] = None
 try:
     import hfaudio
 except ModuleNotFoundError:
@@ -24,22 +27,44 @@ else:
     raise SystemExit("hfaudio could be imported")
 
 import numpy as np
-from transformers import pipeline
+from transformers import AudioClassificationPipeline, AutoModelForAudioClassification, pipeline
 
-folder, waveform = sys.argv[1], np.load(sys.argv[2])
+folder, waveform, resaved = sys.argv[1], np.load(sys.argv[2]), sys.argv[3]
+recording = {"array": waveform, "sampling_rate": 16_000}
 classify = pipeline("audio-classification", model=folder, trust_remote_code=True, device="cpu")
-scores = classify({"array": waveform, "sampling_rate": 16_000}, top_k=3)
-resaved = sys.argv[3]
-classify.model.save_pretrained(resaved)
+assert type(classify).__name__ == "SpectrogramCNNPipeline"
+assert type(classify).__module__.startswith("transformers_modules.")
+scores = classify(recording)
+
+files = sys.argv[4:]
+alone = [classify(file) for file in files]
+def check(answers):
+    answers = list(answers)
+    assert len(answers) == len(alone)
+    for answer, right in zip(answers, alone):
+        right = {one["label"]: one["score"] for one in right}
+        assert all(abs(one["score"] - right[one["label"]]) < 1e-5 for one in answer)
+check(classify(files, batch_size=3))
+check(classify((file for file in files), batch_size=2))
+check(classify([open(file, "rb").read() for file in files]))
+
+stock = pipeline(
+    "audio-classification", folder, trust_remote_code=True, device="cpu", pipeline_class=AudioClassificationPipeline
+)
+assert [one["label"] for one in stock(recording)] == [one["label"] for one in scores]
+
+# Whoever loads the model alone saves the pipeline with it.
+AutoModelForAudioClassification.from_pretrained(folder, trust_remote_code=True).save_pretrained(resaved)
 classify.feature_extractor.save_pretrained(resaved)
 again = pipeline("audio-classification", model=resaved, trust_remote_code=True, device="cpu")
-assert again({"array": waveform, "sampling_rate": 16_000}, top_k=3) == scores
+assert type(again).__name__ == "SpectrogramCNNPipeline"
+assert again(recording) == scores
 print(json.dumps(scores))
 """
 
 
 @pytest.mark.parametrize("features", ["log_mel", "mfcc_delta"])
-def test_the_stock_pipeline_scores_as_we_do_without_hfaudio(tmp_path, rng, features: str) -> None:
+def test_the_pipeline_scores_as_we_do_without_hfaudio(tmp_path, rng, features: str) -> None:
     import torch
 
     from hfaudio.model import (
@@ -64,12 +89,29 @@ def test_the_stock_pipeline_scores_as_we_do_without_hfaudio(tmp_path, rng, featu
     waveform = (0.1 * rng.standard_normal(5_000)).astype(np.float32)
     np.save(tmp_path / "waveform.npy", waveform)
     arguments = [folder, tmp_path / "waveform.npy", tmp_path / "resaved"]
+    for name, seconds, rate, channels in [
+        ("a.wav", 0.2, 16_000, 1),
+        ("b.flac", 1.1, 44_100, 2),
+        ("c.ogg", 0.7, 8_000, 2),
+    ]:
+        arguments.append(tmp_path / name)
+        soundfile.write(arguments[-1], 0.1 * rng.standard_normal((round(seconds * rate), channels)), rate)
     done = subprocess.run(
-        [sys.executable, "-c", OUTSIDER, *map(str, arguments)], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", OUTSIDER, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": str(tmp_path)},  # without the program ffmpeg
     )
     assert done.returncode == 0, done.stderr
     assert "is not supported for audio-classification" not in done.stderr
     scores = {score["label"]: score["score"] for score in json.loads(done.stdout)}
+    saved, resaved = (json.loads((at / "config.json").read_text()) for at in (folder, tmp_path / "resaved"))
+    for key in ("auto_map", "custom_pipelines"):
+        assert saved[key] == resaved[key]
+        assert "--" not in str(resaved[key])
+        assert "/" not in str(resaved[key])
+    assert {path.name for path in folder.glob("*.py")} == {path.name for path in (tmp_path / "resaved").glob("*.py")}
     logits = model(**extractor(waveform, sampling_rate=16_000)).logits[0]
     expected = dict(zip(names.values(), logits.softmax(-1).tolist(), strict=True))
     assert scores == pytest.approx(expected, abs=1e-6)

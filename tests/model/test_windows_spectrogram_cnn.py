@@ -63,6 +63,16 @@ def test_short_recordings_training_and_no_settings_are_as_they_were(windowed_mod
     assert torch.equal(windowed_model(long).logits, whole_model(long).logits)
 
 
+@pytest.mark.parametrize("problem", ["single", "multi"])
+@pytest.mark.parametrize("frames", [WINDOW, 3 * WINDOW])
+def test_a_recordings_logits_are_divided_by_the_temperature(windowed_model, frames: int, problem: str) -> None:
+    windowed_model.config.problem_type = f"{problem}_label_classification"
+    features = torch.randn(2, 1, 16, frames, generator=torch.Generator().manual_seed(0))
+    before = windowed_model(features).logits
+    windowed_model.config.logit_temperature = 2.5
+    torch.testing.assert_close(windowed_model(features).logits, before / 2.5)
+
+
 def test_every_frame_is_heard_and_every_window_is_full() -> None:
     lengths = torch.tensor([7, 10, 11, 23, 30])
     features = torch.arange(30.0).expand(5, 1, 1, 30)

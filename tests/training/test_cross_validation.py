@@ -3,8 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from hfaudio.data import DataError
+from hfaudio.evaluation import expected_calibration_error, fit_temperature
 from hfaudio.training import (
     AudioTrainingArguments,
     AugmentationArguments,
@@ -115,6 +117,8 @@ def test_names_of_folds_lead_nowhere_else(read, in_parts, tmp_path: Path, monkey
             {"training": {"resume_from_checkpoint": "last"}},
             "Expected no --resume_from_checkpoint in a cross-validation",
         ),
+        ({"training": {"calibrate": False}}, "found --calibrate False; leave it out: the folds are scored without a"),
+        ({"training": {"false_reject_rate": 0.05}}, "found --false_reject_rate 0.05; leave it out: give it to calib"),
         ({"split": "random"}, "Expected no --split in a cross-validation, found --split random; leave it out: every"),
         ({"split": "old/split.csv"}, "found --split old/split.csv; leave it out"),
         ({"test_size": 0.3}, "Expected no --test_size in a cross-validation, found --test_size 0.3; leave it out: ev"),
@@ -161,6 +165,56 @@ def test_a_fold_goes_on_only_with_all_its_settings(read, in_parts, tmp_path: Pat
         ):
             cross_validate(read(dataset=[source], eval_folds=["2"], training={name: value}))
     assert len(resumed) == 2
+
+
+def test_no_fold_is_calibrated_by_itself(read, in_parts, monkeypatch) -> None:
+    found = []
+
+    def train(run: RunArguments) -> None:
+        found.append(run.training.calibrate)
+        raise TrainingBeginsError
+
+    monkeypatch.setattr(module, "train_classifier", train)
+    with pytest.raises(TrainingBeginsError):
+        cross_validate(read(dataset=[in_parts("1", "2", column="fold")]))
+    assert found == [False]
+
+
+def scored_fold(name: str, seed: int) -> FoldResult:
+    """Forty recordings with logits that are thrice too large."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(scale=2.0, size=(40, 2))
+    labels = (rng.random(40) < 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))).astype(int)
+    metrics = {"eval_accuracy": 0.5, "eval_macro_f1": 0.5, "train_runtime": 2.0}
+    files = [f"{name}-{index}.wav" for index in range(40)]
+    return FoldResult(name, metrics, files, [[int(own)] for own in labels], 3 * logits, ("a", "b"), False)
+
+
+def test_one_temperature_is_fitted_to_all_folds_and_judged_by_each(tmp_path: Path) -> None:
+    folds = [scored_fold(name, seed) for seed, name in enumerate("12345")]
+    result = CrossValidation(tuple(folds))
+    summary = result.summary()
+    logits = np.concatenate([fold.logits for fold in folds])
+    labels = [label for fold in folds for (label,) in fold.labels]
+    assert summary["temperature"] == fit_temperature(logits, labels) == pytest.approx(3.0, rel=0.35)
+    after = logits.copy()
+    for index in range(5):
+        own = slice(40 * index, 40 * (index + 1))
+        others = CrossValidation((*folds[:index], *folds[index + 1 :]))
+        after[own] /= others.summary()["temperature"]
+    assert summary["ece"] == pytest.approx(expected_calibration_error(softmax(after, axis=1), labels))
+    assert summary["ece_before"] == pytest.approx(expected_calibration_error(softmax(logits, axis=1), labels))
+    assert summary["ece"] < summary["ece_before"]
+    result.save(tmp_path)
+    assert (tmp_path / "eval" / "calibration.png").is_file()
+    page = write_summary_page(result, tmp_path).read_text(encoding="utf-8")
+    assert f"With a temperature, {summary['temperature']:.3f} over all recordings" in page
+
+
+def test_a_single_fold_cannot_judge_a_temperature(tmp_path: Path) -> None:
+    result = CrossValidation((scored_fold("1", 0),))
+    assert result.summary()["ece"] is None
+    assert "With a temperature" not in write_summary_page(result, tmp_path).read_text(encoding="utf-8")
 
 
 def test_a_finished_fold_is_of_all_its_settings(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from transformers import Trainer, TrainerState
+from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
 from hfaudio.training.early_stopping import EarlyStopping
 
@@ -62,6 +62,14 @@ def test_a_resumed_run_goes_on_counting(scored_trainer, tmp_path: Path) -> None:
     resumed = scored_trainer(scores, EarlyStopping(3))
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
     assert resumed.state.global_step == 4
+
+
+@pytest.mark.parametrize("waited", [1, 2])
+def test_a_run_that_had_stopped_is_told_to_stop_before_its_next_step(tmp_path: Path, waited: int) -> None:
+    kept = EarlyStopping(2).state() | {"attributes": {"best": 1.0, "waited": waited}}
+    state, control = TrainerState(global_step=3, stateful_callbacks={"EarlyStopping": kept}), TrainerControl()
+    EarlyStopping(2).on_train_begin(TrainingArguments(str(tmp_path), eval_strategy="epoch"), state, control)
+    assert control.should_training_stop == (waited == 2)
 
 
 def test_a_run_that_did_not_count_can_go_on_counting(scored_trainer, toy_trainer, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ def checkpoint(tmp_path):
         depths=[1, 1],
         eval_window_frames=40,
         eval_window_hop_frames=20,
+        logit_temperature=1.5,
+        unknown_threshold=0.4,
         id2label=dict(enumerate(NAMES)),
         label2id={name: index for index, name in enumerate(NAMES)},
     )
@@ -60,6 +62,7 @@ def test_the_same_classes_keep_everything(checkpoint, sentences) -> None:
     assert extractor.mean == np.ones((1, 16)).tolist()
     assert extractor.n_mels == 16
     assert model.config.eval_window_frames == 40
+    assert (model.config.logit_temperature, model.config.unknown_threshold) == (1.0, None)
     assert sentences == []
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,17 @@ import torch
 from transformers import HfArgumentParser, TrainerCallback, set_seed
 from transformers.integrations import integration_utils
 
-from hfaudio.data import ExampleKey
+from hfaudio.data import DataError, ExampleKey
 from hfaudio.data.crops import label_targets
-from hfaudio.training import FocalLossTrainer, RunArguments, experiment, train_classifier, training_arguments
+from hfaudio.evaluation import fit_temperature
+from hfaudio.training import (
+    DataArguments,
+    FocalLossTrainer,
+    RunArguments,
+    experiment,
+    train_classifier,
+    training_arguments,
+)
 from hfaudio.training.early_stopping import EarlyStopping
 from hfaudio.training.mixing import MixedCrops
 from hfaudio.training.training_data import TrainingData, load_training_data
@@ -297,3 +306,52 @@ def test_every_tracker_gets_the_logs_and_the_final_metrics(parse, monkeypatch) -
     assert next(entry for entry in one if "test_loss" in entry)["test_loss"] == trained.metrics["eval_loss"]
     # What the curves draw is what was evaluated on the way, and no more.
     assert sum("eval_loss" in entry for entry in trained.log_history) == 1
+
+
+CALIBRATED = ("--max_steps", 10)
+
+
+def test_the_model_is_saved_with_the_temperature_of_the_held_out_part(parse) -> None:
+    plain, trained = (train_classifier(parse(*CALIBRATED, *flags)) for flags in (("--calibrate", "false"), ()))
+    labels = trained.split["test"]["label"][:]
+    assert plain.model.config.logit_temperature == plain.metrics["temperature"] == 1.0
+    temperature = trained.model.config.logit_temperature
+    assert temperature == trained.metrics["temperature"] == fit_temperature(plain.logits, labels)
+    assert abs(temperature - 1.0) > 0.02
+    np.testing.assert_allclose(trained.logits, plain.logits / temperature, rtol=1e-5)
+    assert trained.metrics["eval_accuracy"] == plain.metrics["eval_accuracy"]
+    # What is reported is of temperatures that were fitted on other recordings.
+    assert np.array_equal(trained.calibration.before, plain.logits)
+    assert trained.metrics["eval_ece_before"] == plain.metrics["eval_ece"] == plain.metrics["eval_ece_before"]
+    assert trained.metrics["eval_ece"] == trained.calibration.error_after
+    assert not np.allclose(trained.calibration.after, trained.logits, rtol=1e-3)
+
+
+def test_the_temperature_is_that_of_the_validation_part(parse) -> None:
+    flags = (*CALIBRATED, "--validation_size", 0.25)
+    trained = train_classifier(parse(*flags))
+    validation = trained.split["validation"]
+    waveforms = list(validation.with_format("numpy")["waveform"])
+    trained.model.config.logit_temperature = 1.0
+    with torch.no_grad():
+        logits = trained.model.eval()(**trained.feature_extractor(waveforms, sampling_rate=16_000)).logits.numpy()
+    assert trained.metrics["temperature"] == pytest.approx(fit_temperature(logits, validation["label"][:]), rel=1e-3)
+    np.testing.assert_allclose(trained.calibration.after, trained.logits, rtol=1e-5)
+
+
+def test_the_threshold_rejects_as_many_as_was_asked_for(parse) -> None:
+    assert train_classifier(parse(*CALIBRATED)).model.config.unknown_threshold is None
+    for rate, rejected in ((0.1, 0), (0.5, 4)):
+        trained = train_classifier(parse(*CALIBRATED, "--false_reject_rate", rate))
+        threshold = trained.model.config.unknown_threshold
+        assert (threshold, rate) == (trained.metrics["unknown_threshold"], trained.metrics["false_reject_rate"])
+        best = np.exp(trained.logits).max(axis=1) / np.exp(trained.logits).sum(axis=1)
+        assert (best < threshold - 1e-6).sum() == rejected
+
+
+def test_rates_that_cannot_be_kept_are_refused_before_the_training(parse, several_labels) -> None:
+    with pytest.raises(DataError, match="--false_reject_rate 0.01 needs at least 99 recordings .* found 10 in"):
+        train_classifier(parse("--false_reject_rate", 0.01))
+    data = DataArguments(dataset=[str(several_labels)], label_separator=";", test_size=0.25, preparation_processes=1)
+    with pytest.raises(DataError, match="--false_reject_rate needs one class a recording, found several"):
+        train_classifier(replace(parse("--false_reject_rate", 0.3), data=data))

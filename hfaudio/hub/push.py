@@ -1,0 +1,212 @@
+"""Pushing a saved model to the Hub."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError
+
+from hfaudio.hub.proof import Probe, usage
+from hfaudio.hub.pushed_files import PushedFiles, PushError, files_to_push
+
+__all__ = ["HubTarget", "PushedModel", "hub_sentences", "open_repository", "push_model"]
+
+WHAT_TO_DO = {
+    401: "log in anew with `hf auth login`, or set HF_TOKEN to a token that is valid",
+    403: "take a token that may write there, or another --repo_id",
+}
+"""By the status of the Hub's answer."""
+
+
+@dataclass(frozen=True)
+class HubTarget:
+    """Where a model goes.
+
+    Attributes:
+        repo_id: `owner/name`, or a name alone in the namespace of whose the token is.
+        private: Whether only its owner may see it; None leaves that to the Hub.
+        revision: A branch, which is made if it is not there; None is the main one.
+        create_pr: Open a pull request instead of changing the main branch.
+        tag: A name for the revision, given once it is proved.
+        token: None takes the one that is logged in.
+
+    Raises:
+        PushError: Two of them contradict each other.
+    """
+
+    repo_id: str
+    private: bool | None = None
+    revision: str | None = None
+    create_pr: bool = False
+    tag: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("revision", "tag"):
+            if self.create_pr and getattr(self, name) is not None:
+                raise PushError(
+                    f"Expected --create_pr or --{name}, found both; a pull request is for the main branch, and has a "
+                    "name of its own."
+                )
+
+    def command(self, folder: Path) -> str:
+        """What to type to push a folder here; without the token."""
+        words = ["python", "scripts/push_to_hub.py", "--model", str(folder), "--repo_id", self.repo_id]
+        for name in ("private", "revision", "create_pr", "tag"):
+            value = getattr(self, name)
+            if value:
+                words += [f"--{name}"] if value is True else [f"--{name}", value]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class PushedModel:
+    """A model on the Hub that was pulled again and scores as it does here.
+
+    Attributes:
+        repo_id: `owner/name`.
+        revision: The hash of the commit.
+        url: Of the commit, or of the pull request.
+        files: What was pushed.
+        difference: The largest one between its logits and the local model's.
+        tag: The name of the revision, if it has one.
+    """
+
+    repo_id: str
+    revision: str
+    url: str
+    files: PushedFiles
+    difference: float
+    tag: str | None = None
+
+    def describe(self) -> str:
+        """What happened, and five lines to use the model."""
+        lines = [f"pushed: {self.repo_id} at {self.revision}, {len(self.files.contents)} files ({self.url})"]
+        if self.tag is not None:
+            lines.append(f"tag: {self.tag}")
+        if self.files.left_out:
+            lines.append(f"left out: {', '.join(self.files.left_out)}")
+        if self.files.shortened:
+            lines.append(f"absolute paths shortened in: {', '.join(self.files.shortened)}")
+        lines.append(
+            "proved: pulled into an empty cache by a process without hfaudio, it scores a sound as the local model "
+            f"does (difference {self.difference:.1g}); to use it:"
+        )
+        return "\n".join([*lines, "", usage(self.repo_id, self.revision)])
+
+
+def open_repository(target: HubTarget) -> HubTarget:
+    """Makes the repository if it is not there, which also shows whether the token is of any use.
+
+    Returns:
+        The target with its whole id.
+
+    Raises:
+        PushError: There is no token, it is refused or may only read, or the repository is not as asked.
+    """
+    token = target.token or get_token()
+    if token is None:
+        raise PushError("Expected an access token, found none; log in with `hf auth login`, or set HF_TOKEN.")
+    api = HfApi(token=token)
+    with hub_sentences(target.repo_id):
+        role = api.whoami().get("auth", {}).get("accessToken", {}).get("role")
+    if role == "read":
+        raise PushError(
+            f"Expected an access token that may write to {target.repo_id}, found one that may only read; make another "
+            "in the settings of your account."
+        )
+    with hub_sentences(target.repo_id):
+        repo_id = api.create_repo(target.repo_id, private=target.private, exist_ok=True).repo_id
+        info = api.model_info(repo_id)
+        tags = [one.name for one in api.list_repo_refs(repo_id).tags]
+    if target.private and not info.private:
+        raise PushError(
+            f"Expected {repo_id} to be private, found it public; change that in its settings, or leave --private out."
+        )
+    if target.tag in tags:
+        raise PushError(f"Expected a new --tag, found {target.tag} in {repo_id} already; choose another.")
+    return replace(target, repo_id=repo_id)
+
+
+def push_model(folder: str | os.PathLike[str], target: HubTarget) -> PushedModel:
+    """Pushes the folder of a saved model in one commit, pulls that commit, and compares its scores.
+
+    The folder is only read; see `files_to_push` for what goes and what stays.
+
+    Args:
+        folder: As `scripts/train.py` leaves it.
+        target: Where it goes.
+
+    Raises:
+        PushError: The folder is not complete, or the Hub does not take it.
+        hfaudio.hub.ProofError: It is on the Hub, but cannot be pulled, or scores otherwise; it gets no tag.
+    """
+    folder = Path(folder)
+    files = files_to_push(folder)
+    try:
+        probe = Probe.of(folder)
+    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
+        raise PushError(
+            f"Expected a model that loads in {folder}, found: {_first_line(error)}; save it anew."
+        ) from error
+    again = f"; {folder} is as it was: run `{target.command(folder)}` again"
+    target = open_repository(target)
+    api = HfApi(token=target.token)
+    additions = [
+        CommitOperationAdd(name, content if isinstance(content, bytes) else str(content))
+        for name, content in files.contents.items()
+    ]
+    with hub_sentences(target.repo_id, again):
+        if target.revision is not None and not target.revision.startswith("refs/"):
+            api.create_branch(target.repo_id, branch=target.revision, exist_ok=True)
+        # `upload_folder` may send several commits, and a connection that breaks off would leave half a model.
+        commit = api.create_commit(
+            target.repo_id,
+            additions,
+            commit_message="Push a model",
+            revision=target.revision,
+            create_pr=target.create_pr,
+        )
+    difference = probe.compare(target.repo_id, commit.oid, target.token)
+    if target.tag is not None:
+        with hub_sentences(target.repo_id, again):
+            api.create_tag(target.repo_id, tag=target.tag, revision=commit.oid)
+    url = commit.pr_url or commit.commit_url
+    return PushedModel(target.repo_id, commit.oid, url, files, difference, target.tag)
+
+
+@contextmanager
+def hub_sentences(repo_id: str, again: str = "") -> Iterator[None]:
+    """Turns whatever the Hub answers into a sentence.
+
+    Args:
+        repo_id: What is pushed to.
+        again: What to do after what went wrong, at the end of the sentence.
+
+    Raises:
+        PushError: The Hub refused, or did not answer.
+    """
+    try:
+        yield
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        advice = WHAT_TO_DO.get(status, "check --repo_id, and try again later" if status >= 500 else "check --repo_id")
+        reason = error.server_message or _first_line(error)
+        raise PushError(
+            f"Expected the Hub to take {repo_id}, found: {reason.rstrip('.')} ({status}); {advice}{again}."
+        ) from error
+    # What a broken connection raises differs with the version of huggingface_hub and with the way of the upload.
+    except Exception as error:
+        raise PushError(
+            f"Expected the Hub to take {repo_id}, found: {_first_line(error).rstrip('.')}; check --repo_id and the "
+            f"network{again}."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

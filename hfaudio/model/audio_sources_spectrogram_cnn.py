@@ -1,0 +1,89 @@
+"""Recordings from wherever they come: files, bytes, addresses, arrays, rows of a data set."""
+
+import io
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+
+from .resampling_spectrogram_cnn import resample
+from .waveforms_spectrogram_cnn import to_mono
+
+__all__ = ["read_waveform"]
+
+LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; elephants and bats lie within, the rates of damaged headers do not
+
+
+def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
+    """Reads a recording as a mono waveform.
+
+    Args:
+        source: A path, an http(s) address or the bytes of a file, which need the package soundfile; an array,
+            `(samples,)` or `(channels, samples)`, at the rate wanted; a decoder of torchcodec's; or a mapping as
+            `datasets` has it, of `array` or `raw` and their `sampling_rate`, or of `bytes` or `path`.
+        sampling_rate: The rate wanted, in Hz.
+
+    Returns:
+        `(samples,)` in float32: the mean of the channels, resampled.
+
+    Raises:
+        ImportError: A file is to be read, and soundfile is not installed.
+        ValueError: Nothing can be heard in it, or it is none of these.
+    """
+    rate = sampling_rate
+    path = source.get("path") if isinstance(source, Mapping) else source
+    name = str(path) if isinstance(path, (str, os.PathLike)) else "The recording"
+    if isinstance(source, Mapping):
+        array = next((source[key] for key in ("array", "raw") if source.get(key) is not None), None)
+        if array is None:
+            source = source.get("bytes") or source.get("path")
+        elif source.get("sampling_rate") is None:
+            raise ValueError("Expected the sampling_rate of the array beside it, in Hz, found none.")
+        else:
+            source, rate = array, int(source["sampling_rate"])
+    if isinstance(source, (str, bytes, os.PathLike)):
+        source, rate = _decode(source, name)
+    elif hasattr(source, "get_all_samples"):
+        decoded = source.get_all_samples()
+        source, rate = decoded.data, decoded.sample_rate
+    if not isinstance(source, (list, tuple)) and not hasattr(source, "ndim"):
+        raise ValueError(
+            "Expected a recording as a path, bytes, an array, a decoder of torchcodec's, or a mapping with array and "
+            f"sampling_rate, bytes or path, found {type(source).__name__}."
+        )
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise ValueError(f"{name} must have a rate from {LOWEST_RATE} to {HIGHEST_RATE} Hz, found {rate} Hz.")
+    samples = to_mono(source, name).numpy()
+    if not np.isfinite(samples).all():
+        raise ValueError(f"{name} must hold finite samples, found NaN or infinity.")
+    return resample(samples, rate, sampling_rate)
+
+
+def _decode(source: str | bytes | os.PathLike[str], name: str) -> tuple[np.ndarray, int]:
+    """The mean of the channels, `(samples,)` in float32, and the rate of a file."""
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: it finds no libsndfile
+        raise ImportError(
+            f"Reading a file needs the package soundfile ({error}); run pip install soundfile, or give an array."
+        ) from error
+    try:
+        if isinstance(source, str) and source.startswith(("http://", "https://")):
+            with urlopen(source) as response:
+                source = response.read()
+        # Opened here, because libsndfile does not say why it cannot.
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    except OSError as error:
+        raise ValueError(f"{name} cannot be opened ({error.strerror or error}); check the path.") from error
+    # TypeError: the rate of a file that is named `.raw` must be told; ValueError: a header tells no length, or no true
+    # one.
+    except (TypeError, ValueError, MemoryError, soundfile.LibsndfileError) as error:
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
+        raise ValueError(
+            f"{name} cannot be read as audio ({reason}); expected what soundfile reads, such as WAV, FLAC, Ogg or "
+            "MP3: of other formats give torchcodec's AudioDecoder."
+        ) from error
+    return samples.mean(axis=1), rate

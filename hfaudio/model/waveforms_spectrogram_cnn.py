@@ -1,0 +1,61 @@
+"""Waveforms in any of the forms that they come in."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["split_batch", "to_mono"]
+
+MAX_AUDIO_CHANNELS = 8
+
+
+def split_batch(waveforms: Any) -> list[Any]:
+    """Makes a list of recordings of whatever came in.
+
+    Args:
+        waveforms: One recording or a batch; see `SpectrogramCNNFeatureExtractor.__call__` for the shapes.
+
+    Raises:
+        ValueError: The list is empty.
+    """
+    if isinstance(waveforms, (list, tuple)):
+        if len(waveforms) == 0:
+            raise ValueError("Expected at least one recording, found an empty list.")
+        return [waveforms] if np.isscalar(waveforms[0]) else list(waveforms)
+    return list(waveforms) if waveforms.ndim == 3 else [waveforms]
+
+
+def to_mono(recording: Any, name: str) -> Tensor:
+    """Averages the channels of a recording.
+
+    Args:
+        recording: `(samples,)` or `(channels, samples)`; numpy, torch or lists of numbers, floating-point in [-1, 1].
+        name: Of the recording, with which the sentence of an error begins.
+
+    Returns:
+        `(samples,)` in float32, on the CPU.
+
+    Raises:
+        ValueError: It is empty, not floating-point or of an impossible shape.
+    """
+    if isinstance(recording, (list, tuple)):
+        recording = np.asarray(recording, dtype=np.float32)
+    # Copied, because torch cannot share a read-only array, such as a memory-mapped recording.
+    samples = recording.detach().cpu() if torch.is_tensor(recording) else torch.tensor(np.ascontiguousarray(recording))
+    if not samples.is_floating_point():
+        raise ValueError(
+            f"{name} must hold floating-point samples in [-1, 1], found {samples.dtype}; "
+            "divide integers by their largest value first."
+        )
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[0] <= MAX_AUDIO_CHANNELS):
+        raise ValueError(
+            f"{name} must have the shape (samples,) or (channels, samples) with at most "
+            f"{MAX_AUDIO_CHANNELS} channels, found {tuple(samples.shape)}; pass a batch as a list or as "
+            "(batch, channels, samples)."
+        )
+    if samples.shape[-1] == 0:
+        raise ValueError(f"{name} must have at least one sample, found none.")
+    samples = samples.float()
+    return samples.mean(dim=0) if samples.ndim == 2 else samples
