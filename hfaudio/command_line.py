@@ -4,9 +4,9 @@ Needs neither torch nor transformers.
 """
 
 import argparse
-import itertools
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -73,7 +73,7 @@ class FlagParser(argparse.ArgumentParser):
 
     Args:
         *args: As those of `argparse.ArgumentParser`, or of another class with it.
-        unnamed: The flag that the first arguments fill, up to the first flag.
+        unnamed: The flag that arguments without one fill.
         **kwargs: The same.
     """
 
@@ -111,15 +111,34 @@ class FlagParser(argparse.ArgumentParser):
         return f"[config.yaml]{unnamed} [--flag value ...]"
 
     def _named(self, argv: Sequence[str]) -> list[str]:
-        """Puts the flag before arguments that stand first without one."""
-        first = list(itertools.takewhile(lambda argument: not argument.startswith("-"), argv))
-        rest = list(argv[len(first) :])
-        if not first or self._unnamed is None:
+        """Puts the flag before arguments that stand without one: first, or after a flag that has its values."""
+        unnamed: list[str] = []
+        rest: list[str] = []
+        values = 0.0  # that the last flag may still take
+        for argument in argv:
+            if argument.startswith("-") and argument != "-" and not self._negative_number_matcher.match(argument):
+                values = self._values_of(argument)
+                rest.append(argument)
+            elif values:
+                values -= 1
+                rest.append(argument)
+            else:
+                unnamed.append(argument)
+        if not unnamed or self._unnamed is None:
             return list(argv)
         flag = f"--{self._unnamed}"
         if any(argument.partition("=")[0] == flag for argument in rest):
-            self.error(f"{first[0]} and {flag} both name the {self._unnamed}: give one of them")
-        return [flag, *first, *rest]
+            self.error(f"{unnamed[0]} and {flag} both name the {self._unnamed}: give one of them")
+        return [flag, *unnamed, *rest]
+
+    def _values_of(self, flag: str) -> float:
+        """How many arguments after a flag are its own, at most."""
+        action = self._option_string_actions.get(flag)
+        if action is None:  # it has its value after an equals sign, or is unknown and to be named with what follows
+            return 0 if "=" in flag else 1
+        if isinstance(action.nargs, int):
+            return action.nargs
+        return math.inf if action.nargs in ("*", "+") else 1
 
     def _flags_from_yaml(self, path: Path) -> list[str]:
         if not path.is_file():

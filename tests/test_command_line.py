@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hfaudio.command_line import exit_on
+from hfaudio.command_line import FlagParser, exit_on
 from hfaudio.dataclass_parser import CommandLineParser
 
 
@@ -87,3 +87,32 @@ def test_only_named_exceptions_are_the_users_mistakes(capsys) -> None:
     assert ending.value.code == 2
     with pytest.raises(ZeroDivisionError), exit_on(KeyError):
         _ = 1 / 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a.wav b --model m --top_k 2 --windows",
+        "--model m a.wav b --top_k 2 --windows",
+        "--model m --top_k 2 --windows a.wav b",
+        "--model=m --windows a.wav --top_k 2 b",
+        "--windows --paths a.wav b --model m --top_k 2",
+    ],
+)
+def test_paths_may_stand_anywhere(line: str) -> None:
+    parser = FlagParser(unnamed="paths", prog="tool.py")
+    parser.add_argument("--paths", nargs="*")
+    parser.add_argument("--model")
+    parser.add_argument("--top_k", type=int)
+    parser.add_argument("--windows", action="store_true")
+    flags = parser.parse_args(parser.flags(line.split()))
+    assert vars(flags) == {"paths": ["a.wav", "b"], "model": "m", "top_k": 2, "windows": True}
+
+
+def test_values_that_begin_with_a_dash_are_values() -> None:
+    parser = FlagParser(unnamed="paths", prog="tool.py")
+    parser.add_argument("--paths", nargs="*")
+    parser.add_argument("--files_from")
+    parser.add_argument("--level", type=float)
+    flags = parser.parse_args(parser.flags(["--files_from", "-", "--level", "-3", "a.wav"]))
+    assert vars(flags) == {"paths": ["a.wav"], "files_from": "-", "level": -3.0}
