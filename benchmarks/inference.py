@@ -282,8 +282,8 @@ def main() -> None:
             told = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates.items())
             apart = rates["decoding alone"], rates["scoring alone"]
             both = 1 / sum(1 / rate for rate in apart)  # each of the two alone has all cores
-            shares = f"{rates['prediction'] / min(apart):.0%} of the slower, {rates['prediction'] / both:.0%} of both in turn"
-            print(f"\nrecordings/s from files: {told} ({shares})")
+            of_slower, of_both = rates["prediction"] / min(apart), rates["prediction"] / both
+            print(f"\nrecordings/s from files: {told} ({of_slower:.0%} of the slower, {of_both:.0%} of both in turn)")
             recording = next(path for path in sorted(Path(arguments.dataset).rglob("*")) if path.suffix in SOUNDS)
             print(f"from the command line to the first answer: {first_answer(folder, str(recording)):.2f} s")
 

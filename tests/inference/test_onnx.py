@@ -52,6 +52,10 @@ def test_it_scores_as_pytorch_does_at_any_length_and_batch(exported, rng) -> Non
         np.testing.assert_allclose(scores, pytorch.score(waveforms), atol=1e-4)
 
 
+def test_it_tells_nothing_of_this_machine(exported) -> None:
+    assert b'File "' not in (exported / "model.onnx").read_bytes()
+
+
 def test_the_predictor_takes_it_and_gives_the_same(exported, write_tone) -> None:
     paths = [write_tone("a.wav", seconds=0.3), write_tone("b.ogg", rate=44_100, channels=2, seconds=5.5)]
     onnx, pytorch = (Predictor.from_pretrained(exported, backend=backend) for backend in ("auto", "torch"))
