@@ -15,7 +15,7 @@ ARG BASE_IMAGE=python:3.11-slim
 
 
 FROM ${BASE_IMAGE} AS base
-ENV PATH=/opt/hfaudio/bin:${PATH} \
+ENV PATH=/app/venv/bin:${PATH} \
     HOME=/tmp \
     HF_HOME=/cache \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -29,8 +29,8 @@ FROM base AS train
 RUN --mount=type=bind,target=/source \
     --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca.pem \
-    python3 -m venv --without-pip /opt/hfaudio && \
-    pip --python /opt/hfaudio install --no-cache-dir --constraint /source/constraints.txt "/source[export]" && \
+    python3 -m venv --without-pip /app/venv && \
+    pip --python /app/venv install --no-cache-dir --constraint /source/constraints.txt "/source[export]" && \
     mkdir --mode 1777 /cache && \
     mkdir /out && \
     ln -s /out runs
@@ -43,10 +43,10 @@ FROM base AS predict
 RUN --mount=type=bind,target=/source \
     --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca.pem \
-    python3 -m venv --without-pip /opt/hfaudio && \
-    pip --python /opt/hfaudio install --no-cache-dir --constraint /source/constraints.txt \
+    python3 -m venv --without-pip /app/venv && \
+    pip --python /app/venv install --no-cache-dir --constraint /source/constraints.txt \
         huggingface_hub lazy-loader numpy onnxruntime pyarrow pyyaml soundfile tqdm && \
-    pip --python /opt/hfaudio install --no-cache-dir --no-deps /source
+    pip --python /app/venv install --no-cache-dir --no-deps /source
 COPY scripts/predict.py scripts/
 ENV HF_HUB_OFFLINE=1 \
     HFAUDIO_MODEL=/model

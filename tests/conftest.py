@@ -1,6 +1,7 @@
 """Fixtures that several tests share. Caches go to a temporary folder and nothing is fetched."""
 
 import atexit
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -25,6 +26,22 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 WriteTone = Callable[..., Path]
 MakeRows = Callable[..., datasets.Dataset]
+
+
+@pytest.fixture(scope="session")
+def main_of() -> Callable[[str], Callable[[list[str]], int | None]]:
+    """Gives the `main` of a script, by the script's name."""
+
+    def load(script: str) -> Callable[[list[str]], int | None]:
+        path = Path(__file__).parents[1] / "scripts" / f"{script}.py"
+        spec = importlib.util.spec_from_file_location(script, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.main
+
+    return load
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Running scripts/train.py, in this process or, as its users do, in another."""
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,33 +14,25 @@ TINY += ["--cpu_threads", "1"]
 ACCELERATE = ("accelerate.commands.launch", "--cpu")
 
 Train = Callable[..., None]
-
-
-def main_of(script: str) -> Callable[[list[str]], None]:
-    spec = importlib.util.spec_from_file_location(script, ROOT / "scripts" / f"{script}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+MainOf = Callable[[str], Callable[[list[str]], int | None]]
 
 
 @pytest.fixture(scope="session")
-def train() -> Train:
+def train(main_of: MainOf) -> Train:
     """Calls the script's main with a tiny model and the given flags."""
     main = main_of("train")
     return lambda *flags: main([*TINY, *map(str, flags)])
 
 
 @pytest.fixture(scope="session")
-def train_further() -> Train:
+def train_further(main_of: MainOf) -> Train:
     """Calls the script's main with the given flags alone."""
     main = main_of("train")
     return lambda *flags: main(["--use_cpu", "--cpu_threads", "1", *map(str, flags)])
 
 
 @pytest.fixture(scope="session")
-def cross_validate() -> Train:
+def cross_validate(main_of: MainOf) -> Train:
     """Calls the script's main with a tiny model and the given flags."""
     main = main_of("cross_validate")
     return lambda *flags: main([*TINY, *map(str, flags)])
@@ -61,7 +52,7 @@ def launch() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
-def predict(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def predict(main_of: MainOf, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Calls the script's main, and gives its exit code and what it printed."""
     main = main_of("predict")
 
@@ -76,14 +67,14 @@ def predict(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
 
 
 @pytest.fixture(scope="session")
-def calibrate_main() -> Train:
+def calibrate_main(main_of: MainOf) -> Train:
     """Calls the script's main with the given flags."""
     main = main_of("calibrate")
     return lambda *flags: main(list(map(str, flags)))
 
 
 @pytest.fixture(scope="session")
-def export_onnx() -> Train:
+def export_onnx(main_of: MainOf) -> Train:
     """Calls the script's main with the given flags."""
     main = main_of("export_onnx")
     return lambda *flags: main(list(map(str, flags)))

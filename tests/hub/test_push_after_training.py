@@ -1,7 +1,6 @@
 """Training, pushing, fine-tuning what was pushed, and pushing again."""
 
 import csv
-import importlib.util
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,17 +18,8 @@ TINY = ("--hidden_sizes", "4", "8", "--depths", "1", "1", "--n_mels", "16", "--c
 QUICK = ("--max_steps", "2", "--use_cpu", "--cpu_threads", "1", "--preparation_processes", "1")
 
 
-def main_of(script: str) -> Callable[[list[str]], None]:
-    spec = importlib.util.spec_from_file_location(script, ROOT / "scripts" / f"{script}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 @pytest.fixture(scope="module")
-def train() -> Callable[..., None]:
+def train(main_of) -> Callable[..., None]:
     main = main_of("train")
     return lambda *flags: main([*map(str, flags), *QUICK])
 
@@ -59,7 +49,7 @@ def test_flags_that_could_only_be_ignored(train, capsys, flags, sentence) -> Non
     assert sentence in fails(train, capsys, *flags)
 
 
-def test_a_cross_validation_pushes_nothing(capsys, two_classes) -> None:
+def test_a_cross_validation_pushes_nothing(main_of, capsys, two_classes) -> None:
     error = fails(main_of("cross_validate"), capsys, ["--dataset", str(two_classes), "--push_to_hub", *QUICK])
     assert "Expected no --push_to_hub in a cross-validation, found --push_to_hub; leave it out: the folds" in error
 
@@ -107,7 +97,7 @@ def test_a_pushed_model_is_fine_tuned_and_pushed_again(
 
 
 def test_the_scripts_pull_a_private_model_for_those_who_may(
-    hub_here, train, capsys, monkeypatch, two_classes, tmp_path
+    hub_here, main_of, train, capsys, monkeypatch, two_classes, tmp_path
 ) -> None:
     train(*TINY, "--dataset", two_classes, "--output_dir", tmp_path / "tones")
     api = HfApi()
