@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -117,7 +118,7 @@ class ShardJob:
     def finished(self) -> Path | None:
         """The file, if these very files have been decoded before."""
         try:
-            path = self.folder / self._name_file().read_text(encoding="ascii")
+            path = self.folder / self._name_file.read_text(encoding="ascii")
         except FileNotFoundError:
             return None
         return path if path.is_file() else None
@@ -128,7 +129,7 @@ class ShardJob:
         Args:
             room: Where samples may be put meanwhile; it is asked for because new memory costs time for each shard.
         """
-        name_file = self._name_file()  # before the files are read: one that changes meanwhile is decoded again
+        name_file = self._name_file
         path = self.folder / f"{self._content_key()}.arrow"
         if not path.is_file():
             with (
@@ -142,6 +143,7 @@ class ShardJob:
             partial.write_text(path.name, encoding="ascii")
         return path
 
+    @cached_property  # from before the files are read: one that changes meanwhile is decoded again
     def _name_file(self) -> Path:
         digest = self._digest()
         for recording in self.recordings:
