@@ -1,47 +1,99 @@
 """Hold out every fold once, and report what all folds together say.
 
 Takes the flags of train.py. --fold_column names given folds, --num_folds makes some; --eval_folds runs some of them
-alone. A run that was interrupted goes on where it stopped.
+alone. With --final_model a model is then trained on all recordings, for the Hub: the folds say what it is worth. A run
+that was interrupted goes on where it stopped.
 """
 
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hfaudio.command_line import exit_on
 from hfaudio.data import DataError
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import HEADLINES
 from hfaudio.training import (
+    FINAL_FOLDER,
     RARELY_USED,
     CheckpointError,
     CrossValidation,
     DivergedError,
     RunArguments,
     cross_validate,
+    remove_checkpoints,
     staged_folder,
+    train_on_all,
     write_summary_page,
 )
 
 
+@dataclass
+class FinalModelArguments:
+    """What is trained when the folds are."""
+
+    _argument_group_name = "cross-validation"
+
+    final_model: bool = field(
+        default=False,
+        metadata={
+            "help": f"Train a model on all recordings too, and leave it in {FINAL_FOLDER} in the --output_dir, with "
+            "the scores of the folds and a temperature fitted to them."
+        },
+    )
+
+
+@dataclass(frozen=True)
+class CrossValidationArguments(RunArguments):
+    """The settings of a run, and whether a final model is wanted."""
+
+    final: FinalModelArguments
+
+    @classmethod
+    def parts(cls) -> list[Any]:
+        """See `RunArguments.parts`."""
+        return [*super().parts(), FinalModelArguments]
+
+
 def main(argv: list[str]) -> None:
-    """Runs all folds, from flags to the summary."""
+    """Runs all folds, from flags to the summary, and what follows them."""
     parser = CommandLineParser(
-        RunArguments.parts(),
+        CrossValidationArguments.parts(),
         rarely_used=RARELY_USED,
         prog="cross_validate.py",
         description=__doc__,
         epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
     )
-    run = RunArguments.from_flags(parser, argv)
+    run = CrossValidationArguments.from_flags(parser, argv)
     with exit_on(DataError, CheckpointError, DivergedError, FileExistsError):
-        result = cross_validate(run)
-    if run.training.process_index > 0:
-        return
-    output_dir = Path(run.training.output_dir)
+        result = cross_validate(run, run.final.final_model)
+        if run.training.process_index == 0:
+            leave_summary(result, Path(run.training.output_dir))
+        if run.final.final_model:
+            leave_final_model(run, result)
+
+
+def leave_summary(result: CrossValidation, output_dir: Path) -> None:
+    """Writes what all folds say, and prints it."""
     with staged_folder(output_dir) as folder:
         result.save(folder)
         write_summary_page(result, folder)
     report(result, output_dir)
+
+
+def leave_final_model(run: RunArguments, result: CrossValidation) -> None:
+    """Trains on all recordings and writes the model, unless that is done."""
+    final_dir = Path(run.training.output_dir) / FINAL_FOLDER
+    if not (final_dir / "model.safetensors").is_file():
+        trained = train_on_all(run, result)
+        if run.training.process_index > 0:
+            return
+        with staged_folder(final_dir) as folder:
+            trained.save(folder)
+        remove_checkpoints(final_dir)
+    if run.training.process_index == 0:
+        print(f"model: {final_dir}, trained on all {sum(len(fold.file_names) for fold in result.folds)} recordings")
 
 
 def report(result: CrossValidation, output_dir: Path) -> None:

@@ -8,13 +8,23 @@ import sys
 from pathlib import Path
 
 import transformers
+from transformers.trainer_utils import HubStrategy
 
 import hfaudio  # noqa: F401  makes the pipeline below know the model
 from hfaudio.command_line import exit_on
 from hfaudio.data import AudioCrops, DataError
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import describe_metrics
-from hfaudio.hub import CardFacts, HubTarget, ProofError, PushError, open_repository, push_model, write_model_card
+from hfaudio.hub import (
+    CardFacts,
+    HubTarget,
+    ProofError,
+    PushError,
+    UnfinishedPush,
+    open_repository,
+    push_model,
+    write_model_card,
+)
 from hfaudio.model import SpectrogramCNNPipeline
 from hfaudio.training import (
     RARELY_USED,
@@ -46,7 +56,8 @@ def main(argv: list[str]) -> None:
             find_learning_rate(run)
             return
         target = hub_target(run)
-        trained = train_classifier(run)
+        unfinished = UnfinishedPush(target) if target and run.training.hub_strategy != HubStrategy.END else None
+        trained = train_classifier(run, unfinished.push if unfinished else None)
     if run.training.process_index > 0:
         return
     output_dir = Path(run.training.output_dir)
@@ -56,6 +67,8 @@ def main(argv: list[str]) -> None:
         write_model_card(folder, trained.model, trained.feature_extractor, trained.metrics, facts)
     remove_checkpoints(output_dir)
     report(trained, output_dir)
+    if unfinished is not None:
+        unfinished.wait()
     if target is not None:
         with exit_on(PushError), exit_on(ProofError, code=PROOF_FAILED):
             print(push_model(output_dir, target).describe())
@@ -136,8 +149,7 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
     classify = transformers.pipeline(
         "audio-classification", model=str(output_dir), pipeline_class=SpectrogramCNNPipeline, device="cpu"
     )
-    held_out = trained.split["test"]
-    waveform = AudioCrops(held_out)[0]["waveform"]
+    waveform = AudioCrops(trained.held_out)[0]["waveform"]
     best = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)[0]
     first = trained.predictions[0]
     label = first["label"] or "nothing"

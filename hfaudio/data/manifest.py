@@ -21,6 +21,8 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "label": ("label", "labels"),
     "fold": ("fold", "split"),
     "group": ("group", "source_id", "speaker_id", "client_id", "subject_id", "patient_id", "session_id"),
+    "start": ("span_start",),
+    "end": ("span_end",),
 }
 """What a column is called where no flag names it."""
 
@@ -117,8 +119,8 @@ class _ManifestReader:
         """The recording of a row, and whether its file exists."""
         cell = self._text(line, row, self.file_column, "file name", required=True)
         start, end = parse_span(
-            self._text(line, row, self.start_column, "start", required=self.start_column is not None),
-            self._text(line, row, self.end_column, "end", required=self.end_column is not None),
+            self._text(line, row, self.start_column, "start", self.start_column in self.asked_for),
+            self._text(line, row, self.end_column, "end", self.end_column in self.asked_for),
             f"line {line} of {self.manifest}",
         )
         path = self._find(cell, line)

@@ -34,6 +34,7 @@ __all__ = [
     "list_hub_dataset",
     "list_parquet",
     "load_parts",
+    "span_columns",
 ]
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
@@ -54,29 +55,31 @@ def holds_audio(parquet: Path) -> bool:
     return any(_is_audio(feature) for feature in features.values())
 
 
-def list_hub_dataset(source: str, columns: Columns) -> Listing:
+def list_hub_dataset(source: str, columns: Columns, token: str | None = None) -> Listing:
     """Lists a data set of the Hub, or of the Hub's cache where there is no network.
 
     Args:
         source: `owner/name` or `owner/name@revision`.
         columns: Which columns mean what.
+        token: To read a private one; None takes the one that is logged in.
 
     Raises:
         DataError: It cannot be loaded or listed.
     """
-    dataset = load_parts(source)
+    dataset = load_parts(source, token=token)
     # A table of strangers must not lead to other files of this machine.
     caches = (Path(huggingface_hub.constants.HF_HUB_CACHE), Path(datasets.config.HF_DATASETS_CACHE))
     return list_dataset(dataset, columns, confined_to=caches)
 
 
-def load_parts(source: str, parts: Sequence[str] = (), streaming: bool = False) -> Any:
+def load_parts(source: str, parts: Sequence[str] = (), streaming: bool = False, token: str | None = None) -> Any:
     """Loads the parts of a Hub data set or of a folder of Parquet files, without decoding anything.
 
     Args:
         source: A folder, or `owner/name`, or `owner/name@revision`.
         parts: The names of those to load; none for all.
         streaming: Read the rows when they are asked for, and download nothing.
+        token: To read a private one; None takes the one that is logged in.
 
     Returns:
         A `DatasetDict`, or an `IterableDatasetDict`.
@@ -96,7 +99,7 @@ def load_parts(source: str, parts: Sequence[str] = (), streaming: bool = False) 
 
     def load() -> Any:
         chosen = list(parts) or None
-        loaded = datasets.load_dataset(name, revision=revision or None, split=chosen, streaming=streaming)
+        loaded = datasets.load_dataset(name, revision=revision or None, split=chosen, streaming=streaming, token=token)
         kind = datasets.IterableDatasetDict if streaming else datasets.DatasetDict
         return kind(zip(chosen, loaded, strict=True)) if chosen else loaded
 
@@ -160,6 +163,15 @@ def audio_and_label_columns(features: Mapping[str, object], columns: Columns) ->
     audio = _column(features, "file", columns.file) or _only_column(features, _is_audio, "audio", "file")
     label = _column(features, "label", columns.label) or _only_column(features, is_class_label, "label", "label")
     return audio, label
+
+
+def span_columns(features: Mapping[str, object], columns: Columns) -> tuple[str | None, str | None]:
+    """The names of the columns of where a recording begins and ends in its file, if there are any.
+
+    Raises:
+        DataError: A column that is asked for is not there.
+    """
+    return _column(features, "start", columns.start), _column(features, "end", columns.end)
 
 
 def _load(load: Callable[[], Any], sentence: str) -> Any:

@@ -17,11 +17,11 @@ from hfaudio.data.crops import Augmentation, CropRule, as_targets
 from hfaudio.data.errors import DataError
 from hfaudio.data.left_out_log import LeftOutLog
 from hfaudio.data.prepared_cache import DecodingSettings
-from hfaudio.data.ready_datasets import audio_and_label_columns, is_hub_id, list_dataset, load_parts
+from hfaudio.data.ready_datasets import audio_and_label_columns, is_hub_id, list_dataset, load_parts, span_columns
 from hfaudio.data.recordings import Columns, Listing
 from hfaudio.data.silence import trim_silence
 from hfaudio.data.splits import given_test_parts
-from hfaudio.data.table_cells import is_class_label
+from hfaudio.data.table_cells import as_text, is_class_label, name_of_span, parse_span
 
 __all__ = ["StreamedTable", "TableStream", "is_table_source", "open_table_stream"]
 
@@ -41,7 +41,8 @@ class TableStream:
     """A data set whose part to train on is read as it is needed.
 
     Attributes:
-        rows: The part to train on, with the columns `audio` (encoded) and `label`.
+        rows: The part to train on, with the columns `audio` (encoded), `label`, and `start` and `end` where they are
+            known.
         held_out: The recordings to evaluate on, which are downloaded.
         held_out_parts: The names of their parts.
         class_names: In the order of their indices.
@@ -83,9 +84,12 @@ def open_table_stream(source: str, columns: Columns, held_out_parts: Sequence[st
         )
     names = getattr(label, "feature", label).names
     # Whatever comes before this cast would have datasets decode every row, by torchcodec.
-    rows = rows.cast_column(audio_column, datasets.Audio(decode=False)).select_columns([audio_column, label_column])
-    for old, new in ((audio_column, "audio"), (label_column, "label")):
-        rows = rows if old == new else rows.rename_column(old, new)
+    rows = rows.cast_column(audio_column, datasets.Audio(decode=False))
+    start_column, end_column = span_columns(features, columns)
+    taken = {"audio": audio_column, "label": label_column, "start": start_column, "end": end_column}
+    rows = rows.select_columns([old for old in taken.values() if old is not None])
+    for new, old in taken.items():
+        rows = rows if old in (None, new) else rows.rename_column(old, new)
     listing = list_dataset(load_parts(source, parts=held_out), columns)
     return TableStream(rows, listing, held_out, names)
 
@@ -98,7 +102,7 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
     left out.
 
     Args:
-        rows: With `audio` (encoded) and `label`.
+        rows: With `audio` (encoded), `label`, and perhaps `start` and `end` in seconds.
         settings: How to decode.
         crop: How training crops are cut; None where there are none.
         augmentation: Maps a float32 waveform `(samples,)` and a seed to a waveform of the same length.
@@ -145,7 +149,7 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
             passed = read = 0
             for row in self._rows:
                 passed += 1
-                waveform = self._decode(row["audio"])
+                waveform = self._decode(row)
                 if waveform is None:
                     continue
                 read += 1
@@ -169,18 +173,19 @@ class StreamedTable(torch.utils.data.IterableDataset[dict[str, Any]]):
     def waveforms(self) -> Iterator[np.ndarray]:
         """The whole recordings, once, in the order of the table."""
         for row in self._rows:
-            waveform = self._decode(row["audio"])
+            waveform = self._decode(row)
             if waveform is not None:
                 yield waveform
 
-    def _decode(self, audio: dict[str, Any]) -> np.ndarray | None:
-        path, content = audio.get("path") or "", audio.get("bytes")
+    def _decode(self, row: dict[str, Any]) -> np.ndarray | None:
+        path, content = row["audio"].get("path") or "", row["audio"].get("bytes")
+        start, end = parse_span(as_text(row.get("start")), as_text(row.get("end")), f"a row ({path})")
         try:
             if content is None:
                 with fsspec.open(path, "rb") as file:
                     content = file.read()
-            waveform = decode_audio(content, self.settings.sampling_rate, self.settings.decoder)
+            waveform = decode_audio(content, self.settings.sampling_rate, self.settings.decoder, start, end)
         except (UnreadableAudioError, FileNotFoundError) as error:
-            self._left_out.add(path or "a row", str(error))
+            self._left_out.add(name_of_span(path or "a row", start, end), str(error))
             return None
         return trim_silence(waveform, self.settings.sampling_rate, self.settings.trim_silence)

@@ -6,6 +6,7 @@ from hfaudio.hub.push import HubTarget, PushedModel, open_repository, push_model
 from hfaudio.hub.pushed_files import PushError
 from hfaudio.hub.space_folder import find_examples, write_space
 from hfaudio.hub.space_push import PushedSpace, push_space
+from hfaudio.hub.unfinished_push import UnfinishedPush
 
 __all__ = [
     "CardFacts",
@@ -14,6 +15,7 @@ __all__ = [
     "PushError",
     "PushedModel",
     "PushedSpace",
+    "UnfinishedPush",
     "find_examples",
     "open_repository",
     "push_model",

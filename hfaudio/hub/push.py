@@ -5,16 +5,17 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 
 from hfaudio.hub.proof import Probe, usage
 from hfaudio.hub.pushed_files import PushedFiles, PushError, files_to_push
 
-__all__ = ["HubTarget", "PushedModel", "hub_sentences", "open_repository", "push_model"]
+__all__ = ["HubTarget", "PushedModel", "commit_files", "hub_sentences", "open_repository", "push_model"]
 
 WHAT_TO_DO = {
     401: "log in anew with `hf auth login`, or set HF_TOKEN to a token that is valid",
@@ -25,7 +26,7 @@ WHAT_TO_DO = {
 
 @dataclass(frozen=True)
 class HubTarget:
-    """Where a model goes.
+    """Where a model or a data set goes.
 
     Attributes:
         repo_id: `owner/name`, or a name alone in the namespace of whose the token is.
@@ -34,6 +35,7 @@ class HubTarget:
         create_pr: Open a pull request instead of changing the main branch.
         tag: A name for the revision, given once it is proved.
         token: None takes the one that is logged in.
+        repo_type: `model` or `dataset`.
 
     Raises:
         PushError: Two of them contradict each other.
@@ -45,6 +47,7 @@ class HubTarget:
     create_pr: bool = False
     tag: str | None = None
     token: str | None = field(default=None, repr=False)
+    repo_type: str = "model"
 
     def __post_init__(self) -> None:
         for name in ("revision", "tag"):
@@ -121,9 +124,10 @@ def open_repository(target: HubTarget) -> HubTarget:
             "in the settings of your account."
         )
     with hub_sentences(target.repo_id):
-        repo_id = api.create_repo(target.repo_id, private=target.private, exist_ok=True).repo_id
-        info = api.model_info(repo_id)
-        tags = [one.name for one in api.list_repo_refs(repo_id).tags]
+        repo_type = target.repo_type
+        repo_id = api.create_repo(target.repo_id, repo_type=repo_type, private=target.private, exist_ok=True).repo_id
+        info = api.repo_info(repo_id, repo_type=repo_type)
+        tags = [one.name for one in api.list_repo_refs(repo_id, repo_type=repo_type).tags]
     if target.private and not info.private:
         raise PushError(
             f"Expected {repo_id} to be private, found it public; change that in its settings, or leave --private out."
@@ -156,28 +160,45 @@ def push_model(folder: str | os.PathLike[str], target: HubTarget) -> PushedModel
         ) from error
     again = f"; {folder} is as it was: run `{target.command(folder)}` again"
     target = open_repository(target)
+    with hub_sentences(target.repo_id, again):
+        commit = commit_files(target, files, "Push a model")
+    difference = probe.compare(target.repo_id, commit.oid, target.token)
+    if target.tag is not None:
+        with hub_sentences(target.repo_id, again):
+            HfApi(token=target.token).create_tag(target.repo_id, tag=target.tag, revision=commit.oid)
+    url = commit.pr_url or commit.commit_url
+    return PushedModel(target.repo_id, commit.oid, url, files, difference, target.tag)
+
+
+def commit_files(target: HubTarget, files: PushedFiles, message: str, replaced: str = "") -> CommitInfo:
+    """Sends files in one commit: `upload_folder` may send several, and a broken connection would leave half a model.
+
+    Args:
+        target: A repository that is there.
+        files: What it is to hold; what else it holds stays.
+        message: Of the commit.
+        replaced: A pattern of paths that do not stay, such as `data/*`.
+    """
     api = HfApi(token=target.token)
+    repo_type = target.repo_type
     additions = [
         CommitOperationAdd(name, content if isinstance(content, bytes) else str(content))
         for name, content in files.contents.items()
     ]
-    with hub_sentences(target.repo_id, again):
-        if target.revision is not None and not target.revision.startswith("refs/"):
-            api.create_branch(target.repo_id, branch=target.revision, exist_ok=True)
-        # `upload_folder` may send several commits, and a connection that breaks off would leave half a model.
-        commit = api.create_commit(
-            target.repo_id,
-            additions,
-            commit_message="Push a model",
-            revision=target.revision,
-            create_pr=target.create_pr,
-        )
-    difference = probe.compare(target.repo_id, commit.oid, target.token)
-    if target.tag is not None:
-        with hub_sentences(target.repo_id, again):
-            api.create_tag(target.repo_id, tag=target.tag, revision=commit.oid)
-    url = commit.pr_url or commit.commit_url
-    return PushedModel(target.repo_id, commit.oid, url, files, difference, target.tag)
+    if target.revision is not None and not target.revision.startswith("refs/"):
+        api.create_branch(target.repo_id, branch=target.revision, repo_type=repo_type, exist_ok=True)
+    there = api.list_repo_files(target.repo_id, revision=target.revision, repo_type=repo_type) if replaced else []
+    removals = [
+        CommitOperationDelete(name) for name in there if fnmatch(name, replaced) and name not in files.contents
+    ]
+    return api.create_commit(
+        target.repo_id,
+        [*removals, *additions],
+        commit_message=message,
+        repo_type=repo_type,
+        revision=target.revision,
+        create_pr=target.create_pr,
+    )
 
 
 @contextmanager

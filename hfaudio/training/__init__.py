@@ -10,6 +10,7 @@ from hfaudio.training.data_arguments import DataArguments, SourceArguments
 from hfaudio.training.early_stopping import EarlyStopping
 from hfaudio.training.experiment import DivergedError, search_learning_rate, train_classifier
 from hfaudio.training.feature_arguments import FeatureArguments
+from hfaudio.training.final_model import FINAL_FOLDER, train_on_all
 from hfaudio.training.freezing import TrunkFreezer
 from hfaudio.training.learning_rate_finder import LearningRateSearch, find_learning_rate
 from hfaudio.training.losses import FocalLoss, focal_loss
@@ -29,6 +30,7 @@ from hfaudio.training.training_arguments import AudioTrainingArguments
 from hfaudio.training.weight_averaging import WeightAverage
 
 __all__ = [
+    "FINAL_FOLDER",
     "RARELY_USED",
     "AudioTrainingArguments",
     "AugmentationArguments",
@@ -67,5 +69,6 @@ __all__ = [
     "search_learning_rate",
     "staged_folder",
     "train_classifier",
+    "train_on_all",
     "write_summary_page",
 ]

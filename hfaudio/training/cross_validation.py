@@ -227,7 +227,7 @@ def fold_folder(output_dir: str | os.PathLike[str], fold: str) -> Path:
     return Path(output_dir) / f"fold-{name}"
 
 
-def cross_validate(run: RunArguments) -> CrossValidation:
+def cross_validate(run: RunArguments, final_model: bool = False) -> CrossValidation:
     """Trains once for each fold, with that fold held out, and keeps what each run predicts.
 
     A fold that is finished in the output folder is not trained again, and one that was interrupted goes on from its
@@ -235,13 +235,15 @@ def cross_validate(run: RunArguments) -> CrossValidation:
 
     Args:
         run: All settings; each run gets a folder `fold-NAME` in `run.training.output_dir`.
+        final_model: Whether `train_on_all` is to follow, to which some flags are of use that are not to the folds, and
+            some not that are.
 
     Raises:
         hfaudio.data.DataError: There are no folds, or the recordings cannot be used as asked, or a flag says what
             each fold decides for itself.
         hfaudio.training.CheckpointError: The output folder has folds of other settings.
     """
-    _refuse_idle_flags(run)
+    _refuse_idle_flags(run, final_model)
     results = []
     names = folds_to_run(run)
     for position, fold in enumerate(names, start=1):
@@ -270,17 +272,22 @@ def cross_validate(run: RunArguments) -> CrossValidation:
 def _holding_out(run: RunArguments, fold: str, folder: Path) -> RunArguments:
     training = copy.copy(run.training)  # not made anew: `TrainingArguments` changes what it was given
     training.output_dir = str(folder)
-    training.calibrate = False  # by the fold that it is to be judged by
+    # By the fold that it is to be judged by, neither temperature nor threshold is fitted.
+    training.calibrate, training.false_reject_rate = False, None
     training.resume_from_checkpoint = LAST_CHECKPOINT if last_complete_checkpoint(folder) else None
     return replace(run, data=replace(run.data, eval_folds=[fold]), training=training)
 
 
-def _refuse_idle_flags(run: RunArguments) -> None:
+def _refuse_idle_flags(run: RunArguments, final_model: bool) -> None:
     """Refuses flags that could only be ignored."""
     resume = run.training.resume_from_checkpoint
     for given, found, reason in (
         (run.training.find_lr, "find_lr", "search with train.py, and give the --learning_rate that it suggests"),
-        (run.training.push_to_hub, "push_to_hub", "the folds measure a recipe; push what train.py makes by it"),
+        (
+            run.training.push_to_hub,
+            "push_to_hub",
+            "the folds measure a recipe; push the --final_model",
+        ),
         (resume is not None, f"resume_from_checkpoint {resume}", "a fold goes on from its last checkpoint by itself"),
         (
             not run.training.calibrate,
@@ -288,10 +295,16 @@ def _refuse_idle_flags(run: RunArguments) -> None:
             "the folds are scored without a temperature, and the one of all is reported",
         ),
         (
-            run.training.false_reject_rate is not None,
+            run.training.false_reject_rate is not None and not final_model,
             f"false_reject_rate {run.training.false_reject_rate}",
-            "give it to calibrate.py, with the out_of_fold.parquet",
+            "it is for the --final_model, or for calibrate.py with the out_of_fold.parquet",
         ),
+        (
+            final_model and bool(run.data.eval_folds),
+            f"eval_folds {' '.join(run.data.eval_folds)}",
+            "the --final_model is judged by all folds",
+        ),
+        (final_model and run.data.streaming, "streaming", "the --final_model decodes all recordings first"),
         (run.data.split != AUTO_SPLIT, f"split {run.data.split}", "every fold is held out once"),
         (
             run.data.test_size != DataArguments.test_size,

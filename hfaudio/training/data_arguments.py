@@ -69,9 +69,9 @@ class SourceArguments:
         metadata={"help": "Regular expression over the file name, whose first group is the source or speaker."},
     )
     start_column: str | None = field(
-        default=None, metadata={"help": "Column of where a recording begins in its file, in seconds."}
+        default=None, metadata={"help": "Column of where a recording begins in its file, in seconds [span_start]."}
     )
-    end_column: str | None = field(default=None, metadata={"help": "Column of where it ends, in seconds."})
+    end_column: str | None = field(default=None, metadata={"help": "Column of where it ends, in seconds [span_end]."})
     decoder: str = field(
         default="auto", metadata={"help": "What reads the files; auto prefers soundfile.", "choices": list(DECODERS)}
     )

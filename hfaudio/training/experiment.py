@@ -24,6 +24,7 @@ from hfaudio.training.checkpoints import CheckpointError, RunSettingsWriter, Sto
 from hfaudio.training.class_weights import balanced_class_weights, read_class_weights
 from hfaudio.training.learning_rate_finder import LearningRateSearch, find_learning_rate
 from hfaudio.training.mixing import MixedCrops, MixedStream
+from hfaudio.training.model_on_save import ModelOnSave, TakeModel
 from hfaudio.training.normalization import fit_normalization
 from hfaudio.training.pretrained import load_backbone_weights, load_feature_extractor, load_for_fine_tuning
 from hfaudio.training.run_arguments import RunArguments
@@ -33,7 +34,7 @@ from hfaudio.training.trainer import FocalLossTrainer
 from hfaudio.training.training_arguments import AudioTrainingArguments
 from hfaudio.training.training_data import TrainingData, load_training_data
 
-__all__ = ["DivergedError", "search_learning_rate", "train_classifier"]
+__all__ = ["DivergedError", "fit", "search_learning_rate", "train_classifier"]
 
 
 class DivergedError(ValueError):
@@ -60,30 +61,44 @@ class ReadyRun:
     log: LeftOutLog
 
 
-def train_classifier(run: RunArguments) -> TrainedClassifier:
+@dataclass(frozen=True)
+class FittedRun:
+    """A run whose training is over.
+
+    Attributes:
+        model: The last weights, averaged if they were to be.
+        extractor: With which it was trained.
+        trainer: Has trained it.
+        recordings: That it was trained on, and those that were held out.
+        split: Of the recordings, less what turned out to be unusable.
+        left_out: The recordings that could not be used.
+        metrics: Of the training.
+    """
+
+    model: SpectrogramCNNForAudioClassification
+    extractor: SpectrogramCNNFeatureExtractor
+    trainer: FocalLossTrainer
+    recordings: TrainingData
+    split: datasets.DatasetDict
+    left_out: list[LeftOut]
+    metrics: dict[str, Any]
+
+
+def train_classifier(run: RunArguments, take_on_save: TakeModel | None = None) -> TrainedClassifier:
     """Trains on one part of a data set and evaluates on the other.
 
     Args:
         run: All settings.
+        take_on_save: Gets the model at each checkpoint.
 
     Raises:
         hfaudio.data.DataError: The recordings cannot be used as asked.
         DivergedError: The training has diverged.
         hfaudio.training.CheckpointError: The checkpoint to start or to resume from is missing, or one is in the way.
     """
-    training = run.training
-    checkpoint = training.checkpoint_to_resume()
-    if checkpoint is not None:
-        check_same_run(checkpoint, run.decisive_settings())
-    settings, stopwatch = run.result_settings(), Stopwatch(checkpoint)
-    ready = _prepare(run)
-    trainer, recordings = ready.trainer, ready.recordings
-    trainer.add_callback(RunSettingsWriter(settings))
-    trainer.add_callback(stopwatch)
-    trained = trainer.train(resume_from_checkpoint=checkpoint)
+    fitted = fit(run, take_on_save=take_on_save)
+    training, trainer, recordings, model = run.training, fitted.trainer, fitted.recordings, fitted.model
     evaluated = _evaluate(trainer, recordings.split["test"], "eval")
-    # Without the half precision that it was trained with.
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     settling = evaluated
     if "validation" in recordings.split and (training.calibrate or training.false_reject_rate is not None):
         settling = _evaluate(trainer, recordings.split["validation"], "validation")
@@ -95,33 +110,64 @@ def train_classifier(run: RunArguments) -> TrainedClassifier:
     scored = {**evaluated.metrics, "eval_ece_before": calibration.error_before, "eval_ece": calibration.error_after}
     # For trackers. What is called eval in the log may be of the validation part.
     trainer.log({name.replace("eval_", "test_", 1): value for name, value in scored.items()})
-    left_out = [*recordings.left_out, *ready.log.read()]
-    if training.process_index == 0:
-        ready.log.clear()
-    split = _without(recordings.split, left_out)
     metrics = {
-        **stopwatch.whole_run(trained.metrics),
+        **fitted.metrics,
         **scored,
-        **{f"{name}_recordings": len(split[part]) for part, name in PARTS.items() if part in split},
-        "left_out_recordings": len(left_out),
-        "parameters": model.num_parameters(),
-        "processes": training.world_size,
+        **{f"{name}_recordings": len(fitted.split[part]) for part, name in PARTS.items() if part in fitted.split},
         "temperature": calibration.temperature,
         "unknown_threshold": model.config.unknown_threshold,
         "false_reject_rate": training.false_reject_rate,
     }
-    metrics.pop("total_flos", None)  # transformers' estimate, made for language models
     return TrainedClassifier(
         model,
-        ready.extractor,
-        split,
+        fitted.extractor,
+        fitted.split,
         recordings.split_description,
-        left_out,
+        fitted.left_out,
         metrics,
+        fitted.split["test"],
         evaluated.predictions / calibration.temperature,
         trainer.state.log_history,
         calibration,
     )
+
+
+def fit(run: RunArguments, hold_out: bool = True, take_on_save: TakeModel | None = None) -> FittedRun:
+    """Trains, and evaluates no more than what is watched on the way.
+
+    Args:
+        run: All settings.
+        hold_out: Train on one part alone; otherwise on all recordings, less the validation part.
+        take_on_save: Gets the model at each checkpoint.
+
+    Raises:
+        hfaudio.data.DataError: The recordings cannot be used as asked.
+        hfaudio.training.CheckpointError: The checkpoint to start or to resume from is missing, or one is in the way.
+    """
+    checkpoint = run.training.checkpoint_to_resume()
+    if checkpoint is not None:
+        check_same_run(checkpoint, run.decisive_settings())
+    settings, stopwatch = run.result_settings(), Stopwatch(checkpoint)
+    ready = _prepare(run, hold_out)
+    ready.trainer.add_callback(RunSettingsWriter(settings))
+    ready.trainer.add_callback(stopwatch)
+    if take_on_save is not None:
+        ready.trainer.add_callback(ModelOnSave(take_on_save, ready.extractor, ready.trainer.weight_average))
+    trained = ready.trainer.train(resume_from_checkpoint=checkpoint)
+    # Without the half precision that it was trained with.
+    model = ready.trainer.accelerator.unwrap_model(ready.trainer.model, keep_fp32_wrapper=False)
+    left_out = [*ready.recordings.left_out, *ready.log.read()]
+    if run.training.process_index == 0:
+        ready.log.clear()
+    metrics = {
+        **stopwatch.whole_run(trained.metrics),
+        "left_out_recordings": len(left_out),
+        "parameters": model.num_parameters(),
+        "processes": run.training.world_size,
+    }
+    metrics.pop("total_flos", None)  # transformers' estimate, made for language models
+    split = _without(ready.recordings.split, left_out)
+    return FittedRun(model, ready.extractor, ready.trainer, ready.recordings, split, left_out, metrics)
 
 
 def search_learning_rate(run: RunArguments) -> LearningRateSearch:
@@ -140,7 +186,7 @@ def search_learning_rate(run: RunArguments) -> LearningRateSearch:
         raise DataError(str(error)) from error
 
 
-def _prepare(run: RunArguments) -> ReadyRun:
+def _prepare(run: RunArguments, hold_out: bool = True) -> ReadyRun:
     training, pretrained = run.training, run.model.model_name_or_path
     if training.early_stopping_patience and not run.data.validation_size:
         raise DataError(
@@ -155,7 +201,7 @@ def _prepare(run: RunArguments) -> ReadyRun:
     with training.main_process_first(desc="preparing the recordings"):
         if training.process_index == 0:
             log.clear()
-        recordings = load_training_data(run.data, rate, training.seed)
+        recordings = load_training_data(run.data, rate, training.seed, hold_out)
     _check_false_reject_rate(training, recordings)
     if isinstance(recordings.streamed, datasets.IterableDataset) and training.max_steps < 1:
         raise DataError("--streaming of a table needs --max_steps, because nobody knows how long an epoch is.")

@@ -5,11 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hfaudio.data import DataError
 from hfaudio.evaluation import Calibration, probability_array, unknown_threshold
 from hfaudio.training.out_of_fold import OutOfFold
 
-__all__ = ["calibrate_saved_model"]
+__all__ = ["calibrate_saved_model", "threshold_of"]
 
 CONFIG_FILE = "config.json"
 MODEL_CODE = "modeling_spectrogram_cnn.py"
@@ -51,20 +53,33 @@ def calibrate_saved_model(
             f"gives them, found {'several' if predictions.multi_label else 'one'}; give those of its own recordings."
         )
     calibration = Calibration.cross_fitted(predictions.logits, predictions.labels, predictions.folds)
-    threshold = None
-    if false_reject_rate is not None:
-        if multi_label:
-            raise DataError("--false_reject_rate needs a model of one class a recording, found several; leave it out.")
-        probabilities = probability_array(predictions.logits / calibration.temperature, multi_label=False)
-        try:
-            threshold = unknown_threshold(probabilities, false_reject_rate)
-        except ValueError as error:
-            raise DataError(str(error)) from error
+    threshold = threshold_of(predictions.logits / calibration.temperature, multi_label, false_reject_rate)
     config |= {TEMPERATURE: calibration.temperature, "unknown_threshold": threshold}
     partial = folder / f".{CONFIG_FILE}.writing"
     partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(partial, folder / CONFIG_FILE)
     return calibration, threshold
+
+
+def threshold_of(logits: np.ndarray, multi_label: bool, false_reject_rate: float | None) -> float | None:
+    """Settles below which probability a recording is called unknown, by predictions for recordings held out.
+
+    Args:
+        logits: `(recordings, num_labels)`, divided by the temperature.
+        multi_label: Whether a recording can have any number of classes.
+        false_reject_rate: The share of recordings that may be called unknown; None gives no threshold.
+
+    Raises:
+        hfaudio.data.DataError: There are several classes a recording, or too few recordings for the rate.
+    """
+    if false_reject_rate is None:
+        return None
+    if multi_label:
+        raise DataError("--false_reject_rate needs a model of one class a recording, found several; leave it out.")
+    try:
+        return unknown_threshold(probability_array(logits, multi_label=False), false_reject_rate)
+    except ValueError as error:
+        raise DataError(str(error)) from error
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 from transformers import TrainingArguments
 
@@ -82,7 +82,7 @@ class RunArguments:
         return [DataArguments, FeatureArguments, ModelArguments, AugmentationArguments, AudioTrainingArguments]
 
     @classmethod
-    def from_flags(cls, parser: Any, argv: Sequence[str]) -> "RunArguments":
+    def from_flags(cls, parser: Any, argv: Sequence[str]) -> Self:
         """Reads the flags; without a `--dataset` with the defaults for the built-in sounds.
 
         Args:

@@ -38,10 +38,13 @@ class TrainedClassifier:
         split: The recordings of the parts `train` and `test`; without `train` where that is streamed from a table.
         split_description: How they were chosen, in a few words.
         left_out: The recordings that could not be used.
-        metrics: Of the training and of the held-out part.
-        logits: `(recordings, num_labels)`, of the held-out part, divided by the model's temperature.
+        metrics: Of the training and of the held-out recordings.
+        held_out: The recordings that the metrics are of: the part `test`, or all, if the model was trained on all and
+            a cross-validation has measured it.
+        logits: `(recordings, num_labels)`, of these, divided by the model's temperature.
         log_history: What was logged on the way, as `Trainer` has it.
-        calibration: How far the probabilities on the held-out part can be believed, without and with a temperature.
+        calibration: How far their probabilities can be believed, without and with a temperature.
+        cross_validation: What `CrossValidation.summary` says, of a model that was trained on all recordings.
     """
 
     model: SpectrogramCNNForAudioClassification
@@ -50,26 +53,27 @@ class TrainedClassifier:
     split_description: str
     left_out: Sequence[LeftOut]
     metrics: Mapping[str, Any]
+    held_out: datasets.Dataset
     logits: np.ndarray
     log_history: Sequence[Mapping[str, Any]]
     calibration: Calibration
+    cross_validation: Mapping[str, Any] | None = None
 
     @property
     def predictions(self) -> list[dict[str, Any]]:
         """One row for each held-out recording; see `hfaudio.evaluation.prediction_rows`."""
-        held_out = self.split["test"]
-        return prediction_rows(held_out["file_name"], held_out["label"], self.logits, self.model.config.class_names)
+        names, labels = self.held_out["file_name"], self.held_out["label"]
+        return prediction_rows(names, labels, self.logits, self.model.config.class_names)
 
     @property
     def interpretation(self) -> Interpretation:
-        """The errors on the held-out part."""
-        held_out = self.split["test"]
+        """The errors on the held-out recordings."""
         return Interpretation.from_predictions(
-            held_out["file_name"][:],
-            held_out["label"][:],
+            self.held_out["file_name"][:],
+            self.held_out["label"][:],
             self.logits,
             self.model.config.class_names,
-            held_out.with_format("numpy")["waveform"],
+            self.held_out.with_format("numpy")["waveform"],
             self.feature_extractor.sampling_rate,
         )
 
@@ -86,7 +90,8 @@ class TrainedClassifier:
         predictions = self.predictions
         (folder / "eval").mkdir(exist_ok=True)
         write_csv(folder / "eval" / "predictions.csv", tuple(predictions[0]), predictions)
-        evidence = partial(evidence_over_time, self.model, self.feature_extractor)
+        # Of this model, which has not made the errors of a cross-validation.
+        evidence = None if self.cross_validation else partial(evidence_over_time, self.model, self.feature_extractor)
         write_error_review(self.interpretation, folder / "eval", evidence)
         pictures = {"training_curves": plot_training_curves(self.log_history), "calibration": self.calibration.plot()}
         for name, picture in pictures.items():

@@ -51,7 +51,7 @@ FIXED: dict[str, tuple[bool, str]] = {
     "batch_eval_metrics": (False, "the metrics are of all recordings together"),
     "eval_do_concat_batches": (True, "the metrics are of all recordings together"),
     "gradient_checkpointing": (False, "the model is too small to gain by it"),
-    "hub_always_push": (False, "nothing is pushed before the end"),
+    "hub_always_push": (False, "an unfinished model is left out while an earlier one is being pushed"),
 }
 """Flags of `TrainingArguments` that cannot be changed here, and why."""
 
@@ -125,14 +125,14 @@ class AudioTrainingArguments(TrainingArguments):
 
     push_to_hub: bool = field(
         default=False,
-        metadata={
-            "help": "Push the finished folder to --hub_model_id and prove it, as scripts/push_to_hub.py does; nothing "
-            "is pushed on the way."
-        },
+        metadata={"help": "Push the finished folder to --hub_model_id and prove it, as scripts/push_to_hub.py does."},
     )
     hub_strategy: str = field(
         default="end",
-        metadata={"help": "Must stay end: checkpoints hold pickles, and an unfinished folder is no model."},
+        metadata={
+            "help": "When to push: end; with every_save, checkpoint and all_checkpoints the unfinished model too, at "
+            "each checkpoint. What only a resumed training needs holds pickles, and is never pushed."
+        },
     )
 
     cpu_threads: int | None = field(
@@ -233,10 +233,10 @@ class AudioTrainingArguments(TrainingArguments):
 
     def _check_hub_flags(self) -> None:
         if self.hub_strategy != HubStrategy.END:
-            raise ValueError(
-                f"--hub_strategy must be end, found {self.hub_strategy}: checkpoints hold pickles, and the folder of "
-                "an unfinished run is no model."
-            )
+            if not self.push_to_hub:
+                raise ValueError(f"--hub_strategy {self.hub_strategy} needs --push_to_hub, found none.")
+            if self.save_strategy == "no":
+                raise ValueError(f"--hub_strategy {self.hub_strategy} needs checkpoints, found --save_strategy no.")
         if self.push_to_hub and self.find_lr:
             raise ValueError("--push_to_hub needs a training, found --find_lr, which trains nothing.")
         for name in ("hub_model_id", "hub_private_repo", "hub_revision", "hub_token"):

@@ -120,7 +120,7 @@ class TrainingData:
             yield examples[index]["waveform"]
 
 
-def load_training_data(data: DataArguments, sampling_rate: int, seed: int) -> TrainingData:
+def load_training_data(data: DataArguments, sampling_rate: int, seed: int, hold_out: bool = True) -> TrainingData:
     """Loads and divides the recordings.
 
     With `data.streaming` only the held-out part is decoded beforehand: it is scored more than once.
@@ -129,6 +129,7 @@ def load_training_data(data: DataArguments, sampling_rate: int, seed: int) -> Tr
         data: Which recordings to take, and how to divide them.
         sampling_rate: The rate wanted, in Hz.
         seed: Of a random split.
+        hold_out: Otherwise the part `test` is empty; what is streamed is always divided.
 
     Raises:
         hfaudio.data.DataError: They cannot be used as asked.
@@ -136,7 +137,11 @@ def load_training_data(data: DataArguments, sampling_rate: int, seed: int) -> Tr
     settings = data.settings(sampling_rate)
     if not data.streaming:
         audio = data.load(sampling_rate)
-        split, description = data.divide(audio.dataset, seed, audio.left_out)
+        if hold_out:
+            split, description = data.divide(audio.dataset, seed, audio.left_out)
+        else:
+            split = datasets.DatasetDict(train=audio.dataset, test=audio.dataset.select([]))
+            description = "all recordings"
         if data.validation_size:
             split = take_validation_part(split, data.validation_size, seed)
         return TrainingData(split, description, [*audio.left_out, *_not_taken(audio.dataset, split)], settings)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import datasets
 import pytest
+from hub_repositories import Commit
+from hub_server import LocalHub
 from huggingface_hub import HfApi, constants
 
 from hfaudio.data import load_audio_dataset
+from hfaudio.hub.proof import Probe
 from hfaudio.inference import ModelError, Predictor
 
 ROOT = Path(__file__).parents[2]
@@ -36,11 +39,12 @@ def fails(main: Callable[..., None], capsys: pytest.CaptureFixture[str], *flags:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
+        (("--hub_strategy", "every_save"), "--hub_strategy every_save needs --push_to_hub, found none."),
         (
-            ("--push_to_hub", "--hub_strategy", "checkpoint"),
-            "--hub_strategy must be end, found checkpoint: checkpoints",
+            ("--push_to_hub", "--hub_strategy", "checkpoint", "--save_strategy", "no"),
+            "--hub_strategy checkpoint needs checkpoints, found --save_strategy no.",
         ),
-        (("--push_to_hub", "--hub_always_push"), "--hub_always_push must be False, found True: nothing is pushed"),
+        (("--push_to_hub", "--hub_always_push"), "--hub_always_push must be False, found True: an unfinished model"),
         (("--push_to_hub", "--find_lr"), "--push_to_hub needs a training, found --find_lr, which trains nothing."),
         (("--hub_model_id", "owner/x"), "--hub_model_id needs --push_to_hub, found none."),
     ],
@@ -59,6 +63,43 @@ def test_a_refused_token_ends_the_run_before_the_training(hub_here, train, capsy
     error = fails(train, capsys, *flags, "--output_dir", tmp_path / "run")
     assert "Expected an access token that may write to run, found one that may only read" in error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("strategy", ["every_save", "checkpoint", "all_checkpoints"])
+def test_an_unfinished_model_is_pushed_without_what_resuming_needs(
+    hub_here, train, two_classes, monkeypatch, tmp_path, strategy
+) -> None:
+    monkeypatch.setattr(Probe, "compare", lambda *arguments: 0.0)  # what `end` does too is proved elsewhere
+    flags = (*TINY, "--dataset", two_classes, "--save_steps", "1", "--output_dir", tmp_path / "tones")
+    train(*flags, "--push_to_hub", "--hub_strategy", strategy)
+    finished, unfinished, _ = repository_history(hub_here)
+    assert (finished.title, unfinished.title) == ("Push a model", "Step 1 of 2")
+    assert b"Step 1 of 2 of a training that had not ended" in unfinished.files["README.md"].content
+    assert b"Step 1 of 2" not in finished.files["README.md"].content
+    assert unfinished.files["model.safetensors"].sha256 != finished.files["model.safetensors"].sha256
+    assert {path.rpartition(".")[2] for path in unfinished.files} <= {
+        "json",
+        "md",
+        "py",
+        "safetensors",
+        "gitattributes",
+    }
+    assert Predictor.from_pretrained(f"owner/tones@{unfinished.sha}").settings.class_names == ("high", "low")
+
+
+def test_a_training_outlives_a_push_that_fails(hub_here, train, two_classes, monkeypatch, caplog, tmp_path) -> None:
+    monkeypatch.setattr(Probe, "compare", lambda *arguments: 0.0)
+    hub_here.fail("POST", "/commit/")
+    flags = (*TINY, "--dataset", two_classes, "--save_steps", "1", "--output_dir", tmp_path / "tones")
+    train(*flags, "--push_to_hub", "--hub_strategy", "every_save")
+    assert (
+        "Step 1 of 2 was not pushed, the training goes on: Expected the Hub to take owner/tones, found" in caplog.text
+    )
+    assert [commit.title for commit in repository_history(hub_here)][:-1] == ["Push a model"]
+
+
+def repository_history(hub: LocalHub) -> list[Commit]:
+    return list(hub.repositories["models", "owner/tones"].commit_at().history())
 
 
 def test_a_pushed_model_is_fine_tuned_and_pushed_again(
