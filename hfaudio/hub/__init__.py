@@ -1,5 +1,6 @@
-"""What a model needs to stand on the Hub: its card, the push that proves itself, and a page to try it."""
+"""What models and data sets need to stand on the Hub: a card, the push that proves itself, and a page to try a model."""
 
+from hfaudio.hub.dataset_push import PushedDataset, push_dataset
 from hfaudio.hub.model_card import CardFacts, write_model_card
 from hfaudio.hub.proof import ProofError
 from hfaudio.hub.push import HubTarget, PushedModel, open_repository, push_model
@@ -13,11 +14,13 @@ __all__ = [
     "HubTarget",
     "ProofError",
     "PushError",
+    "PushedDataset",
     "PushedModel",
     "PushedSpace",
     "UnfinishedPush",
     "find_examples",
     "open_repository",
+    "push_dataset",
     "push_model",
     "push_space",
     "write_model_card",

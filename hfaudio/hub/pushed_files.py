@@ -12,7 +12,7 @@ from huggingface_hub import get_token
 from transformers.dynamic_module_utils import get_relative_import_files
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-__all__ = ["PushError", "PushedFiles", "files_to_push"]
+__all__ = ["PushError", "PushedFiles", "files_to_push", "without_paths"]
 
 REQUIRED = ("README.md", "config.json", "model.safetensors", "preprocessor_config.json")
 TEXT = (".csv", ".html", ".json", ".md", ".py", ".svg", ".txt", ".yaml", ".yml")
@@ -28,7 +28,7 @@ STACK_TRACE = re.compile(rb'File "(?:/|[A-Za-z]:\\)')
 
 
 class PushError(ValueError):
-    """A model cannot be pushed: one sentence says what was expected, what was found and what to do."""
+    """Something cannot be pushed: one sentence says what was expected, what was found and what to do."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ def files_to_push(folder: str | os.PathLike[str]) -> PushedFiles:
                 )
             files.contents[name] = path
     return files
+
+
+def without_paths(text: str) -> str:
+    """A text in which absolute paths are their last names."""
+    return ABSOLUTE_PATH.sub(lambda found: re.split(r"[\\/]", found[0])[-1], text)
 
 
 def _files(folder: Path, left_out: list[str]) -> Iterator[Path]:
@@ -149,7 +154,7 @@ def _checked_text(path: Path, name: str, token: str | None, shortened: list[str]
             )
     if path.suffix == ".py":
         return path
-    changed = ABSOLUTE_PATH.sub(lambda found: re.split(r"[\\/]", found[0])[-1], text)
+    changed = without_paths(text)
     if changed == text:
         return path
     shortened.append(name)

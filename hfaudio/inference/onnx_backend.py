@@ -39,6 +39,8 @@ class OnnxBackend:
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
+        # Threads that wait for work would keep those that read recordings off the cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(os.fspath(path), options, ["CPUExecutionProvider"])
         except Exception as error:  # of classes that onnxruntime keeps to itself

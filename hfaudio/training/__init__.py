@@ -27,6 +27,7 @@ from hfaudio.training.specaugment import FeatureChanges, SpecAugmentCollator
 from hfaudio.training.trained_classifier import TrainedClassifier
 from hfaudio.training.trainer import FocalLossTrainer
 from hfaudio.training.training_arguments import AudioTrainingArguments
+from hfaudio.training.training_record import TrainingRecord
 from hfaudio.training.weight_averaging import WeightAverage
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "SourceArguments",
     "SpecAugmentCollator",
     "TrainedClassifier",
+    "TrainingRecord",
     "TrunkFreezer",
     "WaveformAugmentation",
     "WeightAverage",

@@ -20,7 +20,7 @@ from hfaudio.evaluation import (
     unknown_threshold,
 )
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
-from hfaudio.training.checkpoints import CheckpointError, RunSettingsWriter, Stopwatch, check_same_run
+from hfaudio.training.checkpoints import CheckpointError, RunSettingsWriter, check_same_run
 from hfaudio.training.class_weights import balanced_class_weights, read_class_weights
 from hfaudio.training.learning_rate_finder import LearningRateSearch, find_learning_rate
 from hfaudio.training.mixing import MixedCrops, MixedStream
@@ -33,6 +33,7 @@ from hfaudio.training.trained_classifier import TrainedClassifier
 from hfaudio.training.trainer import FocalLossTrainer
 from hfaudio.training.training_arguments import AudioTrainingArguments
 from hfaudio.training.training_data import TrainingData, load_training_data
+from hfaudio.training.training_record import TrainingRecord, TrainingRecorder
 
 __all__ = ["DivergedError", "fit", "search_learning_rate", "train_classifier"]
 
@@ -73,6 +74,7 @@ class FittedRun:
         split: Of the recordings, less what turned out to be unusable.
         left_out: The recordings that could not be used.
         metrics: Of the training.
+        record: What happened meanwhile.
     """
 
     model: SpectrogramCNNForAudioClassification
@@ -82,6 +84,7 @@ class FittedRun:
     split: datasets.DatasetDict
     left_out: list[LeftOut]
     metrics: dict[str, Any]
+    record: TrainingRecord
 
 
 def train_classifier(run: RunArguments, take_on_save: TakeModel | None = None) -> TrainedClassifier:
@@ -129,6 +132,7 @@ def train_classifier(run: RunArguments, take_on_save: TakeModel | None = None) -
         evaluated.predictions / calibration.temperature,
         trainer.state.log_history,
         calibration,
+        fitted.record,
     )
 
 
@@ -147,10 +151,10 @@ def fit(run: RunArguments, hold_out: bool = True, take_on_save: TakeModel | None
     checkpoint = run.training.checkpoint_to_resume()
     if checkpoint is not None:
         check_same_run(checkpoint, run.decisive_settings())
-    settings, stopwatch = run.result_settings(), Stopwatch(checkpoint)
+    settings, recorder = run.result_settings(), TrainingRecorder(checkpoint)
     ready = _prepare(run, hold_out)
     ready.trainer.add_callback(RunSettingsWriter(settings))
-    ready.trainer.add_callback(stopwatch)
+    ready.trainer.add_callback(recorder)
     if take_on_save is not None:
         ready.trainer.add_callback(ModelOnSave(take_on_save, ready.extractor, ready.trainer.weight_average))
     trained = ready.trainer.train(resume_from_checkpoint=checkpoint)
@@ -160,14 +164,15 @@ def fit(run: RunArguments, hold_out: bool = True, take_on_save: TakeModel | None
     if run.training.process_index == 0:
         ready.log.clear()
     metrics = {
-        **stopwatch.whole_run(trained.metrics),
+        **recorder.whole_run(trained.metrics),
         "left_out_recordings": len(left_out),
         "parameters": model.num_parameters(),
         "processes": run.training.world_size,
     }
     metrics.pop("total_flos", None)  # transformers' estimate, made for language models
     split = _without(ready.recordings.split, left_out)
-    return FittedRun(model, ready.extractor, ready.trainer, ready.recordings, split, left_out, metrics)
+    record = recorder.record(ready.trainer, metrics)
+    return FittedRun(model, ready.extractor, ready.trainer, ready.recordings, split, left_out, metrics, record)
 
 
 def search_learning_rate(run: RunArguments) -> LearningRateSearch:

@@ -72,6 +72,7 @@ def train_on_all(run: RunArguments, validation: CrossValidation) -> TrainedClass
         logits.astype(np.float32),
         fitted.trainer.state.log_history,
         calibration,
+        fitted.record,
         validation.summary(),
     )
 

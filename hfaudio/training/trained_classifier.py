@@ -22,6 +22,7 @@ from hfaudio.evaluation import (
     write_error_review,
 )
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
+from hfaudio.training.training_record import TrainingRecord
 
 __all__ = ["TrainedClassifier"]
 
@@ -44,6 +45,7 @@ class TrainedClassifier:
         logits: `(recordings, num_labels)`, of these, divided by the model's temperature.
         log_history: What was logged on the way, as `Trainer` has it.
         calibration: How far their probabilities can be believed, without and with a temperature.
+        record: What happened while it was trained.
         cross_validation: What `CrossValidation.summary` says, of a model that was trained on all recordings.
     """
 
@@ -57,6 +59,7 @@ class TrainedClassifier:
     logits: np.ndarray
     log_history: Sequence[Mapping[str, Any]]
     calibration: Calibration
+    record: TrainingRecord
     cross_validation: Mapping[str, Any] | None = None
 
     @property
