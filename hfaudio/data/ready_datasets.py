@@ -136,7 +136,8 @@ def list_dataset(
     """Lists the rows of a data set with an audio column.
 
     The audio column is found by its type, the labels by their usual name or else by their type (`ClassLabel`, or a
-    list of them), unless a flag names them. The parts of a `DatasetDict` become folds.
+    list of them), unless a flag names them. A column `file_name` beside the audio names the files. The parts of a
+    `DatasetDict` become folds.
 
     Args:
         dataset: With a column of type `datasets.Audio`, or of paths.
@@ -193,7 +194,7 @@ def _list_part(
         table = table.rename_column(audio_column, "audio")
     table = table.cast_column("audio", datasets.Audio(decode=False))
     paths, embedded = _audio_places(table)
-    names = _file_names(paths, part)
+    names = _unique_names(_file_names(dataset, audio_column, paths), part)
     multi_label = isinstance(features[label_column], datasets.List | datasets.LargeList) or bool(
         columns.label_separator
     )
@@ -274,10 +275,19 @@ def _audio_places(table: datasets.Dataset) -> tuple[list[str | None], list[bool]
     return paths, embedded
 
 
-def _file_names(paths: Sequence[str | None], part: str | None) -> list[str]:
-    """The names of the files that the rows were made from, or else their numbers; each once."""
+def _file_names(dataset: datasets.Dataset, audio_column: str, paths: Sequence[str | None]) -> list[str]:
+    """The names of the files that the rows were made from; empty where there is none."""
+    names = [Path(path).name if path else "" for path in paths]
+    feature = dataset.features.get("file_name")
+    if audio_column == "file_name" or getattr(feature, "dtype", None) != "string":
+        return names
+    return [written or name for written, name in zip(_texts(dataset, "file_name"), names, strict=True)]
+
+
+def _unique_names(names: Sequence[str], part: str | None) -> list[str]:
+    """The names in a part, each once; of a row without one its number."""
     prefix = "" if part is None else f"{part}/"
-    names = [prefix + (Path(path).name if path else f"row-{row:06d}") for row, path in enumerate(paths)]
+    names = [prefix + (name or f"row-{row:06d}") for row, name in enumerate(names)]
     counts = Counter(names)
     return [
         name if counts[name] == 1 else f"{prefix}row-{row:06d}-{Path(name).name}" for row, name in enumerate(names)

@@ -175,10 +175,9 @@ def _features(audio: PreparedAudio, recordings: Sequence[Recording]) -> datasets
 
 def _row(recording: Recording, encoded: bytes, label: int | list[int]) -> dict[str, Any]:
     """A value for every column that there can be."""
-    file_name = public_name(recording.file_name)
-    of_file = file_name.removesuffix(name_of_span("", recording.start, recording.end))
+    file_name = public_name(recording.file_name.removesuffix(name_of_span("", recording.start, recording.end)))
     return {
-        "audio": {"bytes": encoded, "path": Path(of_file).name},
+        "audio": {"bytes": encoded, "path": Path(file_name).name},
         "label": label,
         "file_name": file_name,
         "fold": recording.fold,

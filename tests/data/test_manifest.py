@@ -243,6 +243,8 @@ def test_spans_are_recordings_of_their_own(sounds) -> None:
         ("a.wav#1234.567-1234.568", 1234.567, 1234.568),
         ("a.wav#1234.568-1234.569", 1234.568, 1234.569),
     ]
+    (usual,) = list_text(sounds, "file_name,label,span_start,span_end\na.wav,x,0.1,\n").recordings
+    assert (usual.start, usual.end) == (0.1, None)
     (only_start,) = list_text(sounds, "file_name,label,from\na.wav,x,0.1\n", start="from").recordings
     assert (only_start.file_name, only_start.start, only_start.end) == ("a.wav#0.1-", 0.1, None)
 

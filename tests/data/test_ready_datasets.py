@@ -140,9 +140,17 @@ def test_folds_and_groups_are_found_unless_turned_off(tones) -> None:
     assert [r.group for r in list_one(dataset, group="fold")] == ["1", "2", None]
 
 
+def test_files_have_the_names_that_a_column_tells(tones) -> None:
+    dataset = embedded(tones, file_name=["x/a.wav", "y/a.wav", None])
+    assert [r.file_name for r in list_one(dataset)] == ["x/a.wav", "y/a.wav", "c.wav"]
+    assert [r.file_name for r in list_one(embedded(tones, file_name=[1, 2, 3]))] == ["a.wav", "b.wav", "c.wav"]
+
+
 def test_spans(tones) -> None:
     dataset = embedded(tones, start=[0.0, 0.1, 0.0], end=[0.1, 0.2, None])
     assert all(r.start is r.end is None for r in list_one(dataset))
+    usual = list_one(dataset.rename_columns({"start": "span_start", "end": "span_end"}))
+    assert [(r.start, r.end) for r in usual] == [(0.0, 0.1), (0.1, 0.2), (0.0, None)]
     recordings = list_one(dataset, start="start", end="end")
     assert [(r.file_name, r.start, r.end) for r in recordings] == [
         ("a.wav#0-0.1", 0.0, 0.1),
