@@ -14,6 +14,7 @@ from hfaudio.command_line import exit_on
 from hfaudio.data import DataError
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import HEADLINES
+from hfaudio.hub import shown_command, write_model_card
 from hfaudio.training import (
     FINAL_FOLDER,
     RARELY_USED,
@@ -71,7 +72,8 @@ def main(argv: list[str]) -> None:
         if run.training.process_index == 0:
             leave_summary(result, Path(run.training.output_dir))
         if run.final.final_model:
-            leave_final_model(run, result)
+            command = shown_command("scripts/cross_validate.py", parser.flags(argv), run.training.world_size)
+            leave_final_model(run, result, command)
 
 
 def leave_summary(result: CrossValidation, output_dir: Path) -> None:
@@ -82,15 +84,17 @@ def leave_summary(result: CrossValidation, output_dir: Path) -> None:
     report(result, output_dir)
 
 
-def leave_final_model(run: RunArguments, result: CrossValidation) -> None:
-    """Trains on all recordings and writes the model, unless that is done."""
-    final_dir = Path(run.training.output_dir) / FINAL_FOLDER
+def leave_final_model(run: RunArguments, result: CrossValidation, command: str) -> None:
+    """Trains on all recordings and writes the model with its card, unless that is done."""
+    output_dir = Path(run.training.output_dir)
+    final_dir = output_dir / FINAL_FOLDER
     if not (final_dir / "model.safetensors").is_file():
         trained = train_on_all(run, result)
         if run.training.process_index > 0:
             return
         with staged_folder(final_dir) as folder:
             trained.save(folder)
+            write_model_card(folder, run, trained, output_dir.resolve().name, command)
         remove_checkpoints(final_dir)
     if run.training.process_index == 0:
         print(f"model: {final_dir}, trained on all {sum(len(fold.file_names) for fold in result.folds)} recordings")

@@ -3,7 +3,6 @@
 Without flags it trains on the built-in synthetic sounds, to show the way in a few minutes.
 """
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -16,13 +15,13 @@ from hfaudio.data import AudioCrops, DataError
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import describe_metrics
 from hfaudio.hub import (
-    CardFacts,
     HubTarget,
     ProofError,
     PushError,
     UnfinishedPush,
     open_repository,
     push_model,
+    shown_command,
     write_model_card,
 )
 from hfaudio.model import SpectrogramCNNPipeline
@@ -63,8 +62,9 @@ def main(argv: list[str]) -> None:
     output_dir = Path(run.training.output_dir)
     with staged_folder(output_dir) as folder:
         trained.save(folder)
-        facts = card_facts(run, trained, output_dir, argv)
-        write_model_card(folder, trained.model, trained.feature_extractor, trained.metrics, facts)
+        name = target.repo_id if target is not None else output_dir.resolve().name
+        command = shown_command("scripts/train.py", parser.flags(argv), run.training.world_size)
+        write_model_card(folder, run, trained, name, command)
     remove_checkpoints(output_dir)
     report(trained, output_dir)
     if unfinished is not None:
@@ -103,32 +103,6 @@ def find_learning_rate(run: RunArguments) -> None:
         )
     else:
         print(f"suggestion: --learning_rate {search.suggestion:.2g} {drawn}")
-
-
-def card_facts(run: RunArguments, trained: TrainedClassifier, output_dir: Path, argv: list[str]) -> CardFacts:
-    """What the model card says of this run."""
-    dataset_name = " and ".join(Path(source).resolve().name for source in run.data.dataset)
-    return CardFacts(
-        model_name=output_dir.resolve().name,
-        dataset_name=dataset_name or "the built-in synthetic sounds",
-        split_description=trained.split_description,
-        command=shlex.join(["accelerate", "launch", "scripts/train.py", *without_tokens(argv)]),
-        synthetic=not run.data.dataset,
-        random_split=trained.split_description.endswith("(recordings at random)"),
-    )
-
-
-def without_tokens(argv: list[str]) -> list[str]:
-    """The flags less access tokens, which must not stand in a public card."""
-    kept = []
-    flags = iter(argv)
-    for flag in flags:
-        name, equals, _ = flag.partition("=")
-        if not (name.startswith("--") and name.endswith("token")):
-            kept.append(flag)
-        elif not equals:
-            next(flags, None)
-    return kept
 
 
 def report(trained: TrainedClassifier, output_dir: Path) -> None:

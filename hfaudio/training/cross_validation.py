@@ -304,6 +304,10 @@ def _refuse_idle_flags(run: RunArguments, final_model: bool) -> None:
             f"eval_folds {' '.join(run.data.eval_folds)}",
             "the --final_model is judged by all folds",
         ),
+        *(
+            (bool(getattr(run.training, name)) and not final_model, name, "it is for the card of the --final_model")
+            for name in ("model_license", "data_attribution")
+        ),
         (final_model and run.data.streaming, "streaming", "the --final_model decodes all recordings first"),
         (run.data.split != AUTO_SPLIT, f"split {run.data.split}", "every fold is held out once"),
         (

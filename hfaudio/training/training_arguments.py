@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from dataclasses import dataclass, field, fields
 
 import torch
@@ -18,6 +19,7 @@ __all__ = ["AudioTrainingArguments"]
 
 LOSSES = ("focal", "cross_entropy")
 LAST_CHECKPOINT = "last"
+LICENSE = re.compile(r"[a-z][a-z0-9.-]*")
 
 ABOVE_ZERO = (
     "num_train_epochs",
@@ -134,6 +136,16 @@ class AudioTrainingArguments(TrainingArguments):
             "each checkpoint. What only a resumed training needs holds pickles, and is never pushed."
         },
     )
+    model_license: str | None = field(
+        default=None,
+        metadata={
+            "help": "Licence of the weights in the card, as the Hub names it, such as cc-by-4.0 [unknown; apache-2.0 "
+            "without a --dataset]."
+        },
+    )
+    data_attribution: str | None = field(
+        default=None, metadata={"help": "Who made the recordings and under which licence, for the card."}
+    )
 
     cpu_threads: int | None = field(
         default=None, metadata={"help": "Threads of each process on the CPU [all cores, shared out]."}
@@ -232,6 +244,11 @@ class AudioTrainingArguments(TrainingArguments):
                 raise ValueError(f"--{one.name} must be a finite number, found {value}.")
 
     def _check_hub_flags(self) -> None:
+        if self.model_license is not None and not LICENSE.fullmatch(self.model_license):
+            raise ValueError(
+                "--model_license must be an identifier of the Hub, such as mit, apache-2.0 or cc-by-4.0, found "
+                f"{self.model_license!r}."
+            )
         if self.hub_strategy != HubStrategy.END:
             if not self.push_to_hub:
                 raise ValueError(f"--hub_strategy {self.hub_strategy} needs --push_to_hub, found none.")

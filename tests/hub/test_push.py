@@ -8,22 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from card_example import example_run, example_training
 from huggingface_hub import constants
 
-from hfaudio.hub import CardFacts, HubTarget, ProofError, PushError, open_repository, push_model, write_model_card
+from hfaudio.hub import HubTarget, ProofError, PushError, open_repository, push_model, write_model_card
 from hfaudio.hub.proof import Probe
 from hfaudio.hub.pushed_files import ABSOLUTE_PATH, files_to_push
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 
 NAME = "owner/sounds"
-METRICS = {
-    "eval_accuracy": 0.875,
-    "eval_macro_f1": 0.8641,
-    "eval_recordings": 80,
-    "left_out_recordings": 0,
-    "temperature": 1.0,
-    "train_recordings": 320,
-}
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +29,7 @@ def saved_model(tmp_path_factory) -> Path:
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
     command = "accelerate launch scripts/train.py --dataset /home/me/esc10"
-    write_model_card(folder, model, extractor, METRICS, CardFacts("sounds", "esc10", "fold 5", command))
+    write_model_card(folder, example_run(), example_training(), "sounds", command)
     return folder
 
 
@@ -90,7 +83,7 @@ def test_the_script_pushes_proves_and_says_how_to_use_the_model(hub, run_python,
     assert pushed >= {"README.md", "config.json", "model.safetensors", "eval/curve.png", "eval/predictions.csv"}
     assert not {name for name in pushed if name.endswith((".bin", ".pt", ".pth", ".pkl"))}
     assert all("/home/me" not in file.content.decode(errors="replace") for file in commit.files.values())
-    assert b"--dataset esc10`" in commit.files["README.md"].content
+    assert b"--dataset esc10\n" in commit.files["README.md"].content
     assert contents(folder) == before
     # What it prints works as it stands, for somebody without hfaudio.
     write_tone("recording.wav", rate=8_000, channels=2)

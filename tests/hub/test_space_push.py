@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from card_example import example_run, example_training
 
-from hfaudio.hub import CardFacts, write_model_card
+from hfaudio.hub import write_model_card
 from hfaudio.hub.proof import Probe
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "push_to_hub.py"
-METRICS = {"eval_recordings": 8, "eval_accuracy": 0.5, "left_out_recordings": 0, "temperature": 1.0}
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def push(tiny_model, extractor, tmp_path, monkeypatch, hub_here) -> Callable[...
     folder = tmp_path / "sounds"
     tiny_model.save_pretrained(folder)
     extractor.save_pretrained(folder)
-    write_model_card(folder, tiny_model, extractor, METRICS, CardFacts("sounds", "tones", "fold 1", "train"))
+    write_model_card(folder, example_run(), example_training(), "sounds", "train")
     monkeypatch.setattr(Probe, "compare", lambda *_: 0.0)
     spec = importlib.util.spec_from_file_location("push_to_hub", SCRIPT)
     module = importlib.util.module_from_spec(spec)
