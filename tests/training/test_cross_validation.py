@@ -118,7 +118,7 @@ def test_names_of_folds_lead_nowhere_else(read, in_parts, tmp_path: Path, monkey
             "Expected no --resume_from_checkpoint in a cross-validation",
         ),
         ({"training": {"calibrate": False}}, "found --calibrate False; leave it out: the folds are scored without a"),
-        ({"training": {"false_reject_rate": 0.05}}, "found --false_reject_rate 0.05; leave it out: it is for the --final"),
+        ({"training": {"false_reject_rate": 0.05}}, "found --false_reject_rate 0.05; leave it out: it is for"),
         ({"split": "random"}, "Expected no --split in a cross-validation, found --split random; leave it out: every"),
         ({"split": "old/split.csv"}, "found --split old/split.csv; leave it out"),
         ({"test_size": 0.3}, "Expected no --test_size in a cross-validation, found --test_size 0.3; leave it out: ev"),
