@@ -23,6 +23,7 @@ from hfaudio.inference.prediction_journal import JournalError
 from hfaudio.inference.prediction_table import FORMATS, Row
 
 SOME_UNREADABLE = 3
+REFERENCE_MODEL = Path(__file__).resolve().parents[1] / "model_card" / "esc10"
 
 
 def make_parser() -> FlagParser:
@@ -36,8 +37,9 @@ def make_parser() -> FlagParser:
     )
     add(
         "--model",
-        default=os.environ.get("HFAUDIO_MODEL", "runs/latest"),
-        help="A folder, or owner/name[@revision] on the Hub; HFAUDIO_MODEL names another default.",
+        default=os.environ.get("HFAUDIO_MODEL", str(REFERENCE_MODEL)),
+        help="A folder, or owner/name[@revision] on the Hub [the ten classes of model_card/esc10; HFAUDIO_MODEL names "
+        "another default].",
     )
     add("--output", help="Where the table goes: .csv, .json, .jsonl, .parquet or .txt [the terminal].")
     add("--top_k", type=int, default=1, help="Classes that are named for each row.")

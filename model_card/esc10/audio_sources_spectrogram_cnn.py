@@ -1,0 +1,1 @@
+../../hfaudio/model/audio_sources_spectrogram_cnn.py

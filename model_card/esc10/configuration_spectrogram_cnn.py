@@ -1,0 +1,1 @@
+../../hfaudio/model/configuration_spectrogram_cnn.py

@@ -1,0 +1,1 @@
+../../hfaudio/model/feature_extraction_spectrogram_cnn.py

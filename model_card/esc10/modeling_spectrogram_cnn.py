@@ -1,0 +1,1 @@
+../../hfaudio/model/modeling_spectrogram_cnn.py

@@ -1,0 +1,1 @@
+../../hfaudio/model/pipeline_spectrogram_cnn.py

@@ -1,0 +1,1 @@
+../../hfaudio/model/resampling_spectrogram_cnn.py

@@ -1,0 +1,1 @@
+../../hfaudio/model/spectral_features_spectrogram_cnn.py

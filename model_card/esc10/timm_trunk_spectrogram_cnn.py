@@ -1,0 +1,1 @@
+../../hfaudio/model/timm_trunk_spectrogram_cnn.py

@@ -1,0 +1,1 @@
+../../hfaudio/model/waveforms_spectrogram_cnn.py

@@ -1,0 +1,1 @@
+../../hfaudio/model/windows_spectrogram_cnn.py
