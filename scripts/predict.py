@@ -23,6 +23,7 @@ from hfaudio.inference.prediction_journal import JournalError
 from hfaudio.inference.prediction_table import FORMATS, Row
 
 SOME_UNREADABLE = 3
+STOPPED_READING = 141  # as where SIGPIPE ends a program
 REFERENCE_MODEL = Path(__file__).resolve().parents[1] / "model_card" / "esc10"
 
 
@@ -152,4 +153,8 @@ def to_file(predictor: Predictor, flags: argparse.Namespace, settings: RowSettin
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BrokenPipeError:  # whoever reads the rows has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which Python flushes at its end
+        sys.exit(STOPPED_READING)

@@ -60,6 +60,17 @@ def test_the_terminal_shows_a_row_a_recording(predict, model, sounds) -> None:
     assert [line[0] for line in lines[1:]] == list(map(str, paths))
 
 
+def test_whoever_reads_the_rows_may_stop(model, sounds) -> None:
+    command = [sys.executable, str(SCRIPT), str(sounds), "--model", str(model)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith("file\t")
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors
+    assert process.returncode == 141
+
+
 def test_what_is_less_probable_than_the_threshold_is_unknown(predict, model, sounds) -> None:
     path = sounds / "low" / "0.wav"
 
