@@ -48,8 +48,10 @@ def confusion_table(errors: Interpretation) -> Markup:
             ["is", "was taken for", "times"], [[pair["label"], pair["predicted"], pair["count"]] for pair in pairs]
         )
     counts = errors.confusion_matrix()
-    rows = [[name, *(_count(count, on_diagonal=row == column) for column, count in enumerate(own))]
-            for row, (name, own) in enumerate(zip(names, counts.tolist(), strict=True))]  # fmt: skip
+    rows = [
+        [name, *(_count(count, on_diagonal=row == column) for column, count in enumerate(own))]
+        for row, (name, own) in enumerate(zip(names, counts.tolist(), strict=True))
+    ]
     return markdown_table(["is \N{DOWNWARDS ARROW}, taken for \N{RIGHTWARDS ARROW}", *names], rows)
 
 
@@ -74,7 +76,11 @@ def results_table(trained: TrainedClassifier) -> Markup:
 
 
 def headline(trained: TrainedClassifier) -> str:
-    """The headlines in one line."""
+    """The headlines in one line.
+
+    Args:
+        trained: The model and what was measured of it.
+    """
     if trained.cross_validation is None:
         return ", ".join(f"{name} {value}" for name, value in describe_metrics(trained.metrics).items())
     scores = trained.cross_validation["metrics"]
@@ -82,14 +88,22 @@ def headline(trained: TrainedClassifier) -> str:
 
 
 def parts_table(split: SplitDescription) -> Markup:
-    """One row a part of the split, and the hash of its recordings."""
+    """One row a part of the split, with the hash of its recordings, and one of all parts together.
+
+    Args:
+        split: What is known of them.
+    """
     shown = (*split.parts, split.together) if len(split.parts) > 1 else split.parts
     rows = [[part.name, f"{part.recordings:,}", part.sources or None, _code(part.sha256)] for part in shown]
     return markdown_table(["part", "recordings", "sources", "SHA-256"], rows)
 
 
 def cost_table(trained: TrainedClassifier) -> Markup:
-    """What the model weighs, and what it took to make it."""
+    """What the model weighs, and what it took to make it.
+
+    Args:
+        trained: The model, and what happened while it was trained.
+    """
     record, model, folds = trained.record, trained.model, trained.cross_validation
     megabytes = sum(tensor.nbytes for tensor in model.state_dict().values()) / 1e6
     where = record.device if record.processes == 1 else f"{record.processes} processes, each on {record.device}"

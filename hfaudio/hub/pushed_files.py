@@ -19,6 +19,8 @@ TEXT = (".csv", ".html", ".json", ".md", ".py", ".svg", ".txt", ".yaml", ".yml")
 BINARY = (".flac", ".jpeg", ".jpg", ".mp3", ".ogg", ".onnx", ".png", ".safetensors", ".wav", ".webp")
 """The endings that are pushed. None is of a pickle, which can run code: what is not known is left out."""
 
+WITH_PLACES = "emissions.csv"  # codecarbon writes into it where on earth it was run
+
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w+/=.:<~$}-])"  # neither in a URL, a relative path, a closing tag nor in base64
@@ -72,7 +74,7 @@ def files_to_push(folder: str | os.PathLike[str]) -> PushedFiles:
     for path in _files(folder, files.left_out):
         name = path.relative_to(folder).as_posix()
         ending = path.suffix.lower()
-        if ending not in TEXT + BINARY or (ending == ".py" and path not in code):
+        if ending not in TEXT + BINARY or path.name == WITH_PLACES or (ending == ".py" and path not in code):
             files.left_out.append(name)
         elif ending in TEXT:
             files.contents[name] = _checked_text(path, name, token, files.shortened)

@@ -197,7 +197,7 @@ def test_a_model_after_a_cross_validation(write, tmp_path) -> None:
     said = in_one_line(text)
     assert "over 2 folds, each held out once, of sounds, it reached **accuracy 83.3% ± 3.2%, macro-F1" in said
     assert "Each of the 18 recordings was predicted by a model that was trained on neither it nor its fold." in said
-    assert "were trained on all 18 recordings, and were themselves not scored" in said
+    assert "were then trained on 18 recordings of all folds, and were not scored themselves" in said
     assert "fitted on the predictions of all folds, and each fold judged by one that was fitted on the others." in said
     assert "none stands in two folds." in said
     assert "| training of the folds | 20 min in all |" in text

@@ -41,7 +41,7 @@ def folder(saved_model: Path, tmp_path: Path) -> Path:
     for name in ("training_args.bin", "optimizer.pt", "old.pkl", "weights.pth", "checkpoint-3/model.safetensors"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"\x80\x04")
-    for name in (".cache/note.txt", "__pycache__/model.py", "eval/predictions.csv", "mine.py"):
+    for name in (".cache/note.txt", "__pycache__/model.py", "emissions.csv", "eval/predictions.csv", "mine.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("a,b\n")
     (folder / "eval" / "curve.png").write_bytes(b"\x89PNG\0")
@@ -75,7 +75,7 @@ def test_the_script_pushes_proves_and_says_how_to_use_the_model(hub, run_python,
     assert repository.commit_at("v1") == commit
     said, _, code = done.stdout.partition("\n\n")
     assert f"pushed: {NAME} at {commit.sha}, {len(commit.files) - 1} files" in said
-    assert "left out: checkpoint-3/, mine.py, old.pkl, optimizer.pt, training_args.bin, weights.pth" in said
+    assert "left out: checkpoint-3/, emissions.csv, mine.py, old.pkl, optimizer.pt, training_args.bin, weights" in said
     assert "absolute paths shortened in: README.md" in said
     assert "scores a sound as the local model does (difference " in said
     assert hub.token not in done.stdout + done.stderr

@@ -119,6 +119,7 @@ def test_names_of_folds_lead_nowhere_else(read, in_parts, tmp_path: Path, monkey
         ),
         ({"training": {"calibrate": False}}, "found --calibrate False; leave it out: the folds are scored without a"),
         ({"training": {"false_reject_rate": 0.05}}, "found --false_reject_rate 0.05; leave it out: it is for"),
+        ({"training": {"model_license": "mit"}}, "found --model_license; leave it out: it is for the card of the"),
         ({"split": "random"}, "Expected no --split in a cross-validation, found --split random; leave it out: every"),
         ({"split": "old/split.csv"}, "found --split old/split.csv; leave it out"),
         ({"test_size": 0.3}, "Expected no --test_size in a cross-validation, found --test_size 0.3; leave it out: ev"),

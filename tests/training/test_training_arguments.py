@@ -70,6 +70,7 @@ NAN = float("nan")
         ({"learning_rate": float("inf")}, "--learning_rate must be a number above 0, found inf."),
         ({"seed": -1}, "--seed must be a number of at least 0, found -1."),
         ({"max_steps": 0}, "--max_steps must be above 0, or -1 to train whole epochs, found 0."),
+        ({"model_license": "Apache 2.0"}, "--model_license must be an identifier of the Hub, such as mit, apache-2.0"),
         ({"false_reject_rate": 0.0}, "--false_reject_rate must be above 0 and below 1, found 0.0."),
         ({"false_reject_rate": 1.0}, "--false_reject_rate must be above 0 and below 1, found 1.0."),
         ({"false_reject_rate": NAN}, "--false_reject_rate must be a finite number, found nan."),
