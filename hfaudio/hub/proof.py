@@ -21,7 +21,7 @@ PROBE_SECONDS = 3.0
 PROBE_TONES = (220.0, 1760.0)  # Hz
 OF_OTHER_CACHES = ("HF_HUB_CACHE", "HF_MODULES_CACHE", "HF_TOKEN_PATH", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE")
 
-STRANGER = """
+WITHOUT_HFAUDIO = """
 import json, sys
 
 class WithoutHfaudio:
@@ -30,6 +30,8 @@ class WithoutHfaudio:
             raise ModuleNotFoundError("hfaudio is not here")
 
 sys.meta_path.insert(0, WithoutHfaudio())
+"""
+STRANGER = WITHOUT_HFAUDIO + """
 import numpy as np
 from transformers import pipeline
 

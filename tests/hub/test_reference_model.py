@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
+from hfaudio.hub.proof import WITHOUT_HFAUDIO
 from hfaudio.hub.pushed_files import files_to_push
 
 ROOT = Path(__file__).parents[2]
@@ -17,15 +18,7 @@ MODEL = ROOT / "model_card" / "esc10"
 ESC10 = ROOT.parent / "shared" / "data" / "esc10"
 LARGEST = 6_000_000  # bytes
 
-STRANGER = """
-import json, sys
-
-class WithoutHfaudio:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "hfaudio":
-            raise ModuleNotFoundError("hfaudio is not here")
-
-sys.meta_path.insert(0, WithoutHfaudio())
+STRANGER = WITHOUT_HFAUDIO + """
 from transformers import pipeline
 
 classify = pipeline("audio-classification", model="model_card/esc10", trust_remote_code=True)
