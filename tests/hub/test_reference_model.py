@@ -18,12 +18,15 @@ MODEL = ROOT / "model_card" / "esc10"
 ESC10 = ROOT.parent / "shared" / "data" / "esc10"
 LARGEST = 6_000_000  # bytes
 
-STRANGER = WITHOUT_HFAUDIO + """
+STRANGER = (
+    WITHOUT_HFAUDIO
+    + """
 from transformers import pipeline
 
 classify = pipeline("audio-classification", model="model_card/esc10", trust_remote_code=True)
 print(json.dumps([best["label"] for (best,) in classify(sys.argv[1:], top_k=1)]))
 """
+)
 
 
 def test_its_code_stands_in_git_once() -> None:
