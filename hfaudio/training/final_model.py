@@ -14,7 +14,7 @@ from hfaudio.data import DataError, PreparedAudio
 from hfaudio.evaluation import compute_metrics
 from hfaudio.training.checkpoints import last_complete_checkpoint
 from hfaudio.training.cross_validation import CrossValidation
-from hfaudio.training.experiment import fit
+from hfaudio.training.experiment import DivergedError, fit
 from hfaudio.training.recalibration import threshold_of
 from hfaudio.training.run_arguments import RunArguments
 from hfaudio.training.trained_classifier import TrainedClassifier
@@ -40,6 +40,7 @@ def train_on_all(run: RunArguments, validation: CrossValidation) -> TrainedClass
     Raises:
         hfaudio.data.DataError: The rate cannot be met, or the recordings cannot be used as asked.
         hfaudio.training.CheckpointError: The checkpoint to resume from is one of other settings.
+        DivergedError: The training has diverged.
     """
     pooled, calibration = validation.interpretation, validation.calibration
     logits = pooled.logits / calibration.temperature
@@ -47,6 +48,11 @@ def train_on_all(run: RunArguments, validation: CrossValidation) -> TrainedClass
     threshold = threshold_of(logits, pooled.multi_label, rate)
     logger.info("All folds together, for the final model")
     fitted = fit(_with_all(run), hold_out=False)
+    if not all(weights.isfinite().all() for weights in fitted.model.parameters()):
+        raise DivergedError(
+            "Expected the final model to learn as the folds' did, found weights that are not numbers: the training "
+            "diverged; try a lower --learning_rate, which --find_lr of train.py searches for."
+        )
     fitted.model.config.logit_temperature = calibration.temperature
     fitted.model.config.unknown_threshold = threshold
     measured = compute_metrics(EvalPrediction(pooled.logits, pooled.labels))

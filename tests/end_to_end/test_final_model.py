@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import scipy.special
 
 from hfaudio.inference import Predictor
 from hfaudio.model import SpectrogramCNNForAudioClassification
+from hfaudio.training import final_model
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,24 @@ def test_it_is_not_trained_again(run, cross_validate, synthetic_folder, capsys) 
     cross_validate(*flags, "--final_model", "--false_reject_rate", 0.1)
     assert (run / "final" / "model.safetensors").stat().st_mtime_ns == before
     assert f"model: {run / 'final'}, trained on all 50 recordings" in capsys.readouterr().out
+
+
+def test_one_that_diverged_is_not_left(run, cross_validate, synthetic_folder, monkeypatch, capsys, tmp_path) -> None:
+    fit = final_model.fit
+
+    def diverging_fit(*arguments, **settings):
+        fitted = fit(*arguments, **settings)
+        next(fitted.model.parameters()).data.fill_(float("nan"))
+        return fitted
+
+    monkeypatch.setattr(final_model, "fit", diverging_fit)
+    folds = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("final"))
+    flags = ("--dataset", synthetic_folder, "--num_folds", 2, "--max_steps", 2, "--output_dir", folds)
+    with pytest.raises(SystemExit) as ending:
+        cross_validate(*flags, "--final_model")
+    assert ending.value.code == 2
+    assert "found weights that are not numbers: the training diverged" in capsys.readouterr().err
+    assert not (folds / "final" / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize(
