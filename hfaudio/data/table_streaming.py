@@ -25,6 +25,7 @@ from hfaudio.data.table_cells import as_text, is_class_label, name_of_span, pars
 
 __all__ = ["StreamedTable", "TableStream", "is_table_source", "open_table_stream"]
 
+ENCODED_AUDIO = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}  # what `datasets.Audio` stores
 WAITING_ROWS = 500  # still encoded, from which the next example is drawn
 
 
@@ -83,8 +84,9 @@ def open_table_stream(source: str, columns: Columns, held_out_parts: Sequence[st
             "another type than ClassLabel; leave --streaming out, and they are collected first."
         )
     names = getattr(label, "feature", label).names
-    # Whatever comes before this cast would have datasets decode every row, by torchcodec.
-    rows = rows.cast_column(audio_column, datasets.Audio(decode=False))
+    # Whatever comes before this cast would have datasets decode every row, by torchcodec, and whatever comes after one
+    # to `Audio(decode=False)` encode it.
+    rows = rows.cast_column(audio_column, ENCODED_AUDIO)
     start_column, end_column = span_columns(features, columns)
     taken = {"audio": audio_column, "label": label_column, "start": start_column, "end": end_column}
     rows = rows.select_columns([old for old in taken.values() if old is not None])

@@ -31,7 +31,7 @@ class WithoutHfaudio:
 
 sys.meta_path.insert(0, WithoutHfaudio())
 """
-STRANGER = WITHOUT_HFAUDIO + """
+SCORE_PROBE = """
 import numpy as np
 from transformers import pipeline
 
@@ -109,7 +109,7 @@ class Probe:
                 environment["HF_TOKEN"] = token
             arguments = [repo_id, revision, "probe.npy", str(self.sampling_rate)]
             done = subprocess.run(
-                [sys.executable, "-c", STRANGER, *arguments],
+                [sys.executable, "-c", WITHOUT_HFAUDIO + SCORE_PROBE, *arguments],
                 capture_output=True,
                 text=True,
                 cwd=folder,

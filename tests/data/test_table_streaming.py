@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -39,7 +40,13 @@ def short_pauses(monkeypatch) -> None:
 def write_parts(two_classes, tmp_path) -> WriteParts:
     """Writes the recordings of `two_classes` as Parquet files, the last of each class as the part `test`."""
 
-    def write(label: object = None, bad: int = 0, parts: tuple[str, str] = ("train", "test"), files: int = 2) -> Path:
+    def write(
+        label: object = None,
+        bad: int = 0,
+        parts: tuple[str, str] = ("train", "test"),
+        files: int = 2,
+        names: Mapping[str, str] | None = None,
+    ) -> Path:
         label = label or datasets.ClassLabel(names=CLASSES)
         folder = tmp_path / "table"
         (folder / "data").mkdir(parents=True)
@@ -56,6 +63,7 @@ def write_parts(two_classes, tmp_path) -> WriteParts:
             table = datasets.Dataset.from_dict(rows, features=features).cast_column(
                 "audio", datasets.Audio(decode=False)
             )
+            table = table.rename_columns(names or {})
             count = files if part == parts[0] else 1
             for index in range(count):
                 name = f"{part}-{index:05d}-of-{count:05d}.parquet"
@@ -82,6 +90,16 @@ def test_the_part_to_train_on_passes_by_and_the_other_is_held_out(write_parts, t
     found = {float(example["waveform"][101]): int(example["labels"]) for example in islice(table, 6)}
     assert found == expected
     assert len(list(table.waveforms())) == 6
+
+
+def test_columns_of_other_names_need_no_torchcodec(write_parts, monkeypatch) -> None:
+    folder = write_parts(names={"audio": "sound", "label": "kind"})
+    for module in ("torchcodec", "torchcodec.decoders", "torchcodec.encoders"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setattr(datasets.config, "TORCHCODEC_AVAILABLE", False)
+    stream = open_table_stream(str(folder), Columns(label="kind"))
+    rows = list(islice(StreamedTable(stream.rows, SETTINGS, CROP), 6))
+    assert sorted(int(row["labels"]) for row in rows) == [0, 0, 0, 1, 1, 1]
 
 
 def test_epochs_follow_each_other_in_new_orders_and_the_seed_decides(write_parts) -> None:
