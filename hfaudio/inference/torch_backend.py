@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers.utils import logging
 
 from hfaudio.inference.classifier_settings import ModelError
@@ -31,9 +32,10 @@ class TorchBackend:
             self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
             self.extractor = SpectrogramCNNFeatureExtractor.from_pretrained(folder)
             with _without_progress_bar():
-                model: Any = SpectrogramCNNForAudioClassification.from_pretrained(folder)
+                # Pickled weights can run code, and none of ours are.
+                model: Any = SpectrogramCNNForAudioClassification.from_pretrained(folder, use_safetensors=True)
             self.model = model.to(self.device, memory_format=torch.channels_last).eval()
-        except (OSError, RuntimeError, ValueError, ImportError) as error:
+        except (OSError, RuntimeError, SafetensorError, ValueError, ImportError) as error:
             raise ModelError(f"Expected a saved model in {folder}, found none that loads: {error}") from error
 
     def score(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -182,6 +183,18 @@ def test_what_is_no_model_is_named(tmp_path, model_folder) -> None:
         Predictor.from_pretrained(model_folder, backend="onnx")
     with pytest.raises(ValueError, match="^backend must be one of auto, torch, onnx, onnx_int8, found 'jax'"):
         Predictor.from_pretrained(model_folder, backend="jax")
+
+
+def test_weights_are_read_as_safetensors_alone(model_folder, tmp_path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    weights = SpectrogramCNNForAudioClassification.from_pretrained(model_folder).state_dict()
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="^Expected a saved model in .*, found none that loads"):
+        Predictor.from_pretrained(folder, backend="torch")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")  # a pickle, which transformers would take
+    with pytest.raises(ModelError, match="^Expected a saved model in .*, found none that loads"):
+        Predictor.from_pretrained(folder, backend="torch")
 
 
 def test_several_classes_have_a_sigmoid_each(save_model, tmp_path, write_tone) -> None:
