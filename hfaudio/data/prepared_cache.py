@@ -87,7 +87,8 @@ def cached_shards(recordings: Sequence[Recording], settings: DecodingSettings, n
     """
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / f"decoded-{CACHE_VERSION}"
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [ShardJob(tuple(shard), settings, folder) for shard in _divide(recordings)]
+    has_torchcodec_package = find_spec("torchcodec") is not None  # asked once: for each shard it would show
+    jobs = [ShardJob(tuple(shard), settings, folder, has_torchcodec_package) for shard in _divide(recordings)]
     waiting = [job for job in jobs if job.finished() is None]
     if waiting:
         _run(waiting, num_proc)
@@ -109,11 +110,19 @@ def _divide(recordings: Sequence[Recording]) -> Iterator[Sequence[Recording]]:
 
 @dataclass(frozen=True)
 class ShardJob:
-    """Decoding some recordings into one file."""
+    """Decoding some recordings into one file.
+
+    Attributes:
+        recordings: What to decode.
+        settings: How.
+        folder: Where the file goes.
+        has_torchcodec_package: Whether torchcodec is installed; it may still lack FFmpeg.
+    """
 
     recordings: tuple[Recording, ...]
     settings: DecodingSettings
     folder: Path
+    has_torchcodec_package: bool
 
     def finished(self) -> Path | None:
         """The file, if these very files have been decoded before."""
@@ -167,7 +176,7 @@ class ShardJob:
         needed = self.settings.decoder != "soundfile" and any(
             os.path.splitext(recording.file_name)[1].lower() in OTHER_EXTENSIONS for recording in self.recordings
         )
-        torchcodec = has_torchcodec() if needed else find_spec("torchcodec") is not None
+        torchcodec = has_torchcodec() if needed else self.has_torchcodec_package
         return hashlib.sha256(f"{CACHE_VERSION}\0{self.settings}\0{torchcodec}\0".encode())
 
 
