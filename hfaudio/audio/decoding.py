@@ -219,46 +219,50 @@ def _read_with_soundfile(
         )
 
 
+class _ForwardFile(soundfile.SoundFile):
+    """A file that is read from one place on; of others soundfile seeks after every read, and decoders settle anew."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 @contextmanager
 def open_soundfile(source: str | os.PathLike[str] | bytes) -> Iterator[tuple[soundfile.SoundFile, bool]]:
     """A file, and whether libsndfile knows its length."""
     # As bytes a name need not be UTF-8.
-    with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else os.fsencode(source)) as file:
+    with _ForwardFile(io.BytesIO(source) if isinstance(source, bytes) else os.fsencode(source)) as file:
         counted = with_frame_count(source, file.samplerate) if file.format == "MP3" else None
         if counted is None:
             yield file, file.frames < UNKNOWN_FRAMES
             return
-    with soundfile.SoundFile(io.BytesIO(counted)) as file:
+    with _ForwardFile(io.BytesIO(counted)) as file:
         yield file, False
 
 
 def read_blocks(file: soundfile.SoundFile, first: int, past: int) -> Iterator[np.ndarray]:
     """The samples from one frame to another, `(frames, channels)` in float32, in blocks."""
-    position = first
+    position = first - min(first, PREROLL_FRAMES.get(file.subtype, 0))
+    if position > 0:
+        file.seek(position)
     while position < past:
-        # soundfile seeks after every read, so that a decoder has to settle at each of the blocks.
-        preroll = min(position, PREROLL_FRAMES.get(file.subtype, 0))
-        if preroll or position == first > 0:
-            file.seek(position - preroll)
-        frames = preroll + min(past - position, max(1, BLOCK_SAMPLES // file.channels))
+        frames = min(past - position, max(1, BLOCK_SAMPLES // file.channels))
         block = np.empty((frames, file.channels), np.float32)
         if file.format == "FLAC":
             block[:, 0] = np.nan
         try:
-            block = file.read(out=block)
+            block = block[: file.buffer_read_into(block, "float32")]
         except soundfile.LibsndfileError:
             if file.format != "FLAC":
                 raise
             # A stream that was cut off, or does not tell its length: what came before the error is good.
             past = position
             block = block[: frames - np.count_nonzero(np.isnan(block[:, 0]))]
-            if position == first and len(block) <= preroll:
+            if position == first and len(block) == 0:
                 raise
-        block = block[preroll:]
         if len(block) == 0:
             return
+        yield block[max(0, first - position) :]
         position += len(block)
-        yield block
 
 
 def _read_with_torchcodec(

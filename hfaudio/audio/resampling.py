@@ -1,6 +1,7 @@
 """Changing the sampling rate, as the stock transformers pipeline does it, but several times as fast."""
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -10,11 +11,25 @@ __all__ = ["Resampler", "resample"]
 ZERO_CROSSINGS = 6  # of the sinc on each side, and its roll-off: torchaudio's defaults
 ROLLOFF = 0.99
 LARGEST_FILTER_BANK = 4_000_000  # taps; 44100 Hz to 16000 Hz needs about 70,000
-PHASES = 16  # output samples that one matrix product computes
+PHASES = 16  # output samples of one band
+LARGEST_LAG = 4  # input samples that a band may begin too early, for the same distance from band to band
 NEGLIGIBLE = 1e-12  # of a tap, where the largest are near 1
 INTERPOLATED_AT_ONCE = 4096  # output samples
 
-Band = tuple[int, np.ndarray]
+
+@dataclass(frozen=True, slots=True)
+class _Bands:
+    """Bands of the filter bank at equal distances, which one call of `matmul` applies.
+
+    Attributes:
+        first: The input sample of a block, counted from its margin, at which the first band begins.
+        spacing: Input samples from one band to the next.
+        taps: `(bands, input samples, output samples)`.
+    """
+
+    first: int
+    spacing: int
+    taps: np.ndarray
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -66,6 +81,7 @@ class Resampler:
         Returns:
             `(samples,)` in float32. All together are as many as the input lasts, rounded up.
         """
+        samples = np.ascontiguousarray(samples, np.float32)
         self._received += len(samples)
         wanted = math.ceil(self._received * self._to / self._from) - self._given if last else None
         if self._from == self._to:
@@ -78,23 +94,29 @@ class Resampler:
         return resampled
 
     def _filter(self, samples: np.ndarray, wanted: int | None) -> np.ndarray:
-        step, bands = _filter_bands(self._from, self._to)
+        step, bank = _filter_bank(self._from, self._to)
         outputs = step * self._to // self._from  # a block
+        reach = step + 2 * self._margin  # what these depend on
         received = len(self._held) + len(samples)
-        blocks = max(0, (received - 2 * self._margin) // step) if wanted is None else math.ceil(wanted / outputs)
-        needed = max(received, 2 * self._margin + blocks * step)
-        padded = np.zeros(needed, np.float32)
-        padded[: len(self._held)] = self._held
-        padded[len(self._held) : received] = samples
+        whole = max(0, (received - 2 * self._margin) // step)
+        blocks = whole if wanted is None else math.ceil(wanted / outputs)
+        # Only the ends are copied: a copy of all would drive the samples out of the processor's cache.
+        early = min(math.ceil(len(self._held) / step), whole, blocks)
+        late = max(early, min(whole, blocks))
         resampled = np.empty((blocks, outputs), np.float32)
-        column = 0
-        for first, taps in bands if blocks else []:
-            # Window after window, of which each begins `step` samples later and may reach into the next.
-            windows = np.ndarray((blocks, len(taps)), np.float32, padded, 4 * first, (4 * step, 4))
-            np.matmul(windows, taps, out=resampled[:, column : column + taps.shape[1]])
-            column += taps.shape[1]
-        self._held = padded[blocks * step : received].copy()
+        _apply(bank, step, np.concatenate([self._held, samples[: early * step + reach]]), resampled[:early])
+        _apply(bank, step, self._since(early * step, samples), resampled[early:late])
+        end = np.zeros((blocks - late) * step + reach, np.float32)
+        rest = self._since(late * step, samples)[: len(end)]
+        end[: len(rest)] = rest
+        _apply(bank, step, end, resampled[late:])
+        self._held = self._since(blocks * step, samples).copy()
         return resampled.reshape(-1)[:wanted]
+
+    def _since(self, position: int, samples: np.ndarray) -> np.ndarray:
+        """What was held and the next samples, from a position on; a view if only samples are left."""
+        held = len(self._held)
+        return samples[position - held :] if position >= held else np.concatenate([self._held[position:], samples])
 
     def _interpolate(self, samples: np.ndarray, wanted: int | None) -> np.ndarray:
         held = np.concatenate([self._held, samples, np.zeros(0 if wanted is None else 2 * self._margin, np.float32)])
@@ -135,24 +157,58 @@ def _taps(distances: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     return taps
 
 
+def _apply(bank: list[_Bands], step: int, samples: np.ndarray, resampled: np.ndarray) -> None:
+    """Fills blocks of output, `(blocks, outputs)`, from contiguous samples that begin a margin before the first."""
+    blocks, column = len(resampled), 0
+    for bands in bank if blocks else []:
+        count, width, phases = bands.taps.shape
+        # Block after block, each `step` samples later, reaching into the next; band after band within it.
+        strides = (4 * bands.spacing, 4 * step, 4)
+        windows = np.ndarray((count, blocks, width), np.float32, samples, 4 * bands.first, strides)
+        filled = resampled[:, column : column + count * phases].reshape(blocks, count, phases)  # a view
+        np.matmul(windows, bands.taps, out=filled.transpose(1, 0, 2))
+        column += count * phases
+
+
 @lru_cache(maxsize=32)
-def _filter_bands(from_rate: int, to_rate: int) -> tuple[int, list[Band]]:
+def _filter_bank(from_rate: int, to_rate: int) -> tuple[int, list[_Bands]]:
     """The filter bank of some periods of both rates, which have no common divisor, cut into bands.
 
     Returns:
-        How many input samples a block of output takes; and for each band of output samples the first input sample that
-        it needs and its taps, `(input samples, output samples)`.
+        How many input samples a block of output takes; and its bands, in the order of the output.
     """
     margin = _margin(from_rate, to_rate)
     periods = math.ceil(4 * PHASES / to_rate)  # short ones are put together, to make the matrices worth their while
     step, outputs = periods * from_rate, periods * to_rate
     places = _places(np.arange(outputs), from_rate, to_rate)
-    bands = []
-    for rows in np.array_split(places, math.ceil(outputs / PHASES)):
-        first = max(0, math.floor(rows[0]))  # of the samples of the input, which begin `margin` before the block
-        past = min(2 * margin + step, math.ceil(rows[-1]) + 2 * margin + 1)
-        taps = _taps(np.arange(first, past)[:, None] - margin - rows, from_rate, to_rate)
-        needed = np.flatnonzero((np.abs(taps) > NEGLIGIBLE).any(axis=1))
-        taps = taps[needed[0] : needed[-1] + 1]
-        bands.append((first + int(needed[0]), np.ascontiguousarray(taps)))
-    return step, bands
+    alike: list[list[np.ndarray]] = [[]]
+    for band in np.array_split(places, math.ceil(outputs / PHASES)):
+        if not _at_equal_distances([*alike[-1], band], from_rate, to_rate, step):
+            alike.append([])
+        alike[-1].append(band)
+    bank = []
+    for bands in alike:
+        starts, width = _starts_and_width(bands, from_rate, to_rate)
+        samples = starts[:, None] + np.arange(width)
+        taps = _taps(samples[:, :, None] - margin - np.array(bands)[:, None, :], from_rate, to_rate)
+        needed = np.flatnonzero((np.abs(taps) > NEGLIGIBLE).any(axis=(0, 2)))
+        taps = taps[:, needed[0] : needed[-1] + 1]
+        spacing = int(starts[1] - starts[0]) if len(starts) > 1 else 0
+        bank.append(_Bands(int(starts[0] + needed[0]), spacing, np.ascontiguousarray(taps)))
+    return step, bank
+
+
+def _at_equal_distances(bands: list[np.ndarray], from_rate: int, to_rate: int, step: int) -> bool:
+    if len(bands[0]) != len(bands[-1]):
+        return False
+    starts, width = _starts_and_width(bands, from_rate, to_rate)
+    lags = np.array([math.floor(band[0]) for band in bands]) - starts
+    reach = step + 2 * _margin(from_rate, to_rate)
+    return bool(lags.min() >= 0 and lags.max() <= LARGEST_LAG and starts[-1] + width <= reach)
+
+
+def _starts_and_width(bands: list[np.ndarray], from_rate: int, to_rate: int) -> tuple[np.ndarray, int]:
+    """Where each band begins, at equal distances, in samples of the input from the margin on; and their width."""
+    starts = math.floor(bands[0][0]) + len(bands[0]) * from_rate // to_rate * np.arange(len(bands))
+    pasts = np.array([math.floor(band[-1]) for band in bands]) + 2 * _margin(from_rate, to_rate) + 1
+    return starts, int((pasts - starts).max())

@@ -8,13 +8,13 @@ import xxhash
 
 from hfaudio.audio import UnreadableAudioError, read_audio, resample
 from hfaudio.data.recordings import Recording
-from hfaudio.data.silence import frame_levels, trim_silence
+from hfaudio.data.silence import frame_powers, trim_silence
 
 __all__ = ["MEASUREMENTS", "measure_recording"]
 
 SILENT_PEAK = 2.0**-15  # one step of 16 bits, -90 dB
 GLANCE = 4096  # samples, which settle it for nearly every recording
-SILENT_FRAME_DB = -60.0
+SILENT_FRAME = 1e-6  # in power: -60 dB
 
 MEASUREMENTS = {
     "unreadable": pa.string(),  # why nothing can be learned from it, or null
@@ -51,7 +51,7 @@ def measure_recording(
     try:
         native = read_audio(recording.encoded(), decoder, recording.start, recording.end)
         _check_sounding(native.samples, native.peak)
-        levels = frame_levels(native.samples, native.sampling_rate)
+        powers = frame_powers(native.samples, native.sampling_rate)
         waveform = resample(native.samples, native.sampling_rate, sampling_rate)
         waveform = trim_silence(waveform, sampling_rate, trim)
     except UnreadableAudioError as error:
@@ -65,9 +65,9 @@ def measure_recording(
         "channels": native.channels,
         "encoding": native.encoding,
         "peak": native.peak,
-        "level": 10.0 * math.log10(float(np.mean(10.0 ** (levels / 10.0)))),
+        "level": 10.0 * math.log10(powers.mean()),
         "clipped": native.clipped,
-        "silence": float(np.mean(levels < SILENT_FRAME_DB)),
+        "silence": np.count_nonzero(powers < SILENT_FRAME) / len(powers),
         "truncated": native.truncated,
     }
 

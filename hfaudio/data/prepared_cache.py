@@ -3,6 +3,7 @@
 import errno
 import gc
 import hashlib
+import io
 import multiprocessing
 import os
 import sys
@@ -31,11 +32,12 @@ from hfaudio.data.silence import TRIM_MODES
 
 __all__ = ["DecodingSettings", "cached_shards"]
 
-CACHE_VERSION = 4  # raise it whenever the same file would be decoded to other samples or measured otherwise
+CACHE_VERSION = 5  # raise it whenever the same file would be decoded to other samples or measured otherwise
 ROWS_HELD = 16  # decoded recordings that a process holds before they go to the disk ...
 SAMPLES_HELD = 1 << 23  # ... unless they are long
 READ_AT_ONCE = 1 << 16  # bytes
-SMALLEST_SHARD = 16  # recordings, on average
+WRITTEN_AT_ONCE = 1 << 18  # bytes
+SMALLEST_SHARD = 32  # recordings, roughly; of many, shards have more
 MOST_SHARDS = 512
 
 SCHEMA = pa.schema([("waveform", pa.large_list(pa.float32())), *MEASUREMENTS.items()])
@@ -71,8 +73,8 @@ def cached_shards(recordings: Sequence[Recording], settings: DecodingSettings, n
 
     A shard is named by what its files hold and by the settings. A second name, of their paths, sizes and times of
     change, leads to the first: unchanged files are not read again, and moved or touched ones are not decoded again.
-    What an interrupted run has finished, the next one finds. Where a shard ends depends on the file's name alone: a
-    recording that is added changes one shard.
+    What an interrupted run has finished, the next one finds. Where a shard ends depends on the names of its files: a
+    recording that is added changes its shard, and at times one or two more.
 
     Args:
         recordings: What to decode.
@@ -89,10 +91,10 @@ def cached_shards(recordings: Sequence[Recording], settings: DecodingSettings, n
     folder.mkdir(parents=True, exist_ok=True)
     has_torchcodec_package = find_spec("torchcodec") is not None  # asked once: for each shard it would show
     jobs = [ShardJob(tuple(shard), settings, folder, has_torchcodec_package) for shard in _divide(recordings)]
-    waiting = [job for job in jobs if job.finished() is None]
-    if waiting:
-        _run(waiting, num_proc)
-    return [job.finished() or job.write(_room()) for job in jobs]
+    found = [job.finished() for job in jobs]
+    waiting = [job for job, path in zip(jobs, found, strict=True) if path is None]
+    written = iter(_run(waiting, num_proc) if waiting else [])
+    return [path or next(written) for path in found]
 
 
 def _divide(recordings: Sequence[Recording]) -> Iterator[Sequence[Recording]]:
@@ -103,7 +105,7 @@ def _divide(recordings: Sequence[Recording]) -> Iterator[Sequence[Recording]]:
     for past, recording in enumerate(recordings, start=1):
         # No checksum: of names that count up, the lower bits of a CRC take few values.
         ends = xxhash.xxh64_intdigest(recording.file_name.encode()) % size == 0
-        if ends or past - first == 4 * size or past == len(recordings):
+        if ends or past - first == 2 * size or past == len(recordings):
             yield recordings[first:past]
             first = past
 
@@ -143,7 +145,7 @@ class ShardJob:
         if not path.is_file():
             with (
                 _replacing(path) as partial,
-                pa.OSFile(str(partial), "wb") as sink,
+                _FileInPieces(partial, "wb") as sink,
                 pa.ipc.new_stream(sink, SCHEMA) as writer,
             ):
                 for batch in _decoded(self.recordings, self.settings, room):
@@ -174,7 +176,7 @@ class ShardJob:
     def _digest(self) -> "hashlib._Hash":
         # What soundfile cannot read becomes readable when torchcodec comes; to import it takes seconds.
         needed = self.settings.decoder != "soundfile" and any(
-            os.path.splitext(recording.file_name)[1].lower() in OTHER_EXTENSIONS for recording in self.recordings
+            recording.file_name.lower().endswith(OTHER_EXTENSIONS) for recording in self.recordings
         )
         torchcodec = has_torchcodec() if needed else self.has_torchcodec_package
         return hashlib.sha256(f"{CACHE_VERSION}\0{self.settings}\0{torchcodec}\0".encode())
@@ -199,6 +201,21 @@ def _content_digest(content: str | bytes) -> bytes:
     except OSError as error:
         return str(error.errno).encode()
     return digest.digest()
+
+
+class _FileInPieces(io.FileIO):
+    """A file that is written in pieces.
+
+    Linux takes large pages for long writes, and looks for them for so long that 4 MB take several times as long as in
+    pieces.
+    """
+
+    def write(self, data: "bytes | memoryview | pa.Buffer") -> int:
+        view = memoryview(data).cast("B")
+        written = 0
+        while written < len(view):
+            written += super().write(view[written : written + WRITTEN_AT_ONCE])
+        return written
 
 
 @contextmanager
@@ -247,8 +264,8 @@ def _decoded(
 
 def _as_batch(samples: np.ndarray, ends: list[int], rows: list[dict[str, object]]) -> pa.RecordBatch:
     waveforms = pa.LargeListArray.from_arrays(pa.array(ends, pa.int64()), samples[: ends[-1]])
-    measured = pa.RecordBatch.from_pylist(rows, schema=pa.schema(MEASUREMENTS.items()))
-    return pa.RecordBatch.from_arrays([waveforms, *measured.columns], schema=SCHEMA)
+    measured = [pa.array([row[name] for row in rows], kind) for name, kind in MEASUREMENTS.items()]
+    return pa.RecordBatch.from_arrays([waveforms, *measured], schema=SCHEMA)
 
 
 _jobs: Sequence[ShardJob] = ()  # of a worker process
@@ -263,12 +280,12 @@ def _start_worker(jobs: Sequence[ShardJob]) -> None:
     gc.freeze()
 
 
-def _write_job(index: int) -> int:
-    _jobs[index].write(_worker_room)
-    return len(_jobs[index].recordings)
+def _write_job(index: int) -> Path:
+    return _jobs[index].write(_worker_room)
 
 
-def _run(jobs: Sequence[ShardJob], num_proc: int) -> None:
+def _run(jobs: Sequence[ShardJob], num_proc: int) -> list[Path]:
+    """Has processes write the shards, the longest first, and returns their files in the order of the jobs."""
     # A forked process starts in milliseconds and inherits the jobs; elsewhere they are sent.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     total = sum(len(job.recordings) for job in jobs)
@@ -278,10 +295,13 @@ def _run(jobs: Sequence[ShardJob], num_proc: int) -> None:
         ProcessPoolExecutor(min(num_proc, len(jobs)), context, _start_worker, (jobs,)) as pool,
         datasets.utils.tqdm(total=total, desc="Decoding", unit=" recordings") as progress,
     ):
-        futures = [pool.submit(_write_job, index) for index in order]
+        indices = {pool.submit(_write_job, index): index for index in order}
+        paths: dict[int, Path] = {}
         try:
-            for future in as_completed(futures):
-                progress.update(future.result())
+            for future in as_completed(indices):
+                index = indices[future]
+                paths[index] = future.result()
+                progress.update(len(jobs[index].recordings))
         except BrokenProcessPool as error:
             raise DataError(
                 "Expected the decoding processes to live, found one ended by the system, as it does when memory runs "
@@ -289,3 +309,4 @@ def _run(jobs: Sequence[ShardJob], num_proc: int) -> None:
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+    return [paths[index] for index in range(len(jobs))]

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-__all__ = ["TRIM_MODES", "frame_levels", "trim_silence"]
+__all__ = ["TRIM_MODES", "frame_powers", "trim_silence"]
 
 TRIM_MODES = ("none", "ends", "throughout")
 FRAME_SECONDS = 0.02
-BELOW_LOUDEST_DB = 40.0  # what stays audible behind the loudest moment of a short recording
+BELOW_LOUDEST = 1e-4  # 40 dB in power; what stays audible behind the loudest moment of a short recording
 KEPT_FRAMES = 3  # on each side of sound, so that onsets and decays are whole
-FLOOR_DB = -120.0
+FLOOR = 1e-12
 
 
-def frame_levels(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
-    """The level of each frame of 20 ms, in dB below full scale (0 dB is an RMS of 1), no lower than -120.
+def frame_powers(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
+    """The mean square of each frame of 20 ms, at least 1e-12 (1 is full scale, 1e-12 is -120 dB).
 
     Args:
         samples: `(samples,)`, mono.
@@ -21,13 +21,14 @@ def frame_levels(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
     Returns:
         `(frames,)`; the last frame may be shorter.
     """
-    length = max(1, round(FRAME_SECONDS * sampling_rate))
+    length = _frame_length(sampling_rate)
     whole = len(samples) // length
-    power = np.einsum("ij,ij->i", *[samples[: whole * length].reshape(whole, length)] * 2) / length
+    frames = samples[: whole * length].reshape(whole, length)
+    powers = np.vecdot(frames, frames) / length
     rest = samples[whole * length :]
     if len(rest):
-        power = np.append(power, np.dot(rest, rest) / len(rest))
-    return 10.0 * np.log10(np.maximum(power, 10.0 ** (FLOOR_DB / 10.0)))
+        powers = np.append(powers, np.dot(rest, rest) / len(rest))
+    return np.maximum(powers, FLOOR)
 
 
 def trim_silence(samples: np.ndarray, sampling_rate: int, mode: str) -> np.ndarray:
@@ -45,11 +46,14 @@ def trim_silence(samples: np.ndarray, sampling_rate: int, mode: str) -> np.ndarr
         raise ValueError(f"trim_silence must be one of {', '.join(TRIM_MODES)}, found {mode!r}.")
     if mode == "none" or len(samples) == 0:
         return samples
-    levels = frame_levels(samples, sampling_rate)
-    sounding = levels > levels.max() - BELOW_LOUDEST_DB
+    powers = frame_powers(samples, sampling_rate)
+    sounding = powers > powers.max() * BELOW_LOUDEST
     kept = np.convolve(sounding, np.ones(2 * KEPT_FRAMES + 1))[KEPT_FRAMES:-KEPT_FRAMES] > 0.5
     if mode == "ends":
         first, last = np.flatnonzero(kept)[[0, -1]]
         kept[first : last + 1] = True
-    length = max(1, round(FRAME_SECONDS * sampling_rate))
-    return samples[np.repeat(kept, length)[: len(samples)]]
+    return samples[np.repeat(kept, _frame_length(sampling_rate))[: len(samples)]]
+
+
+def _frame_length(sampling_rate: int) -> int:
+    return max(1, round(FRAME_SECONDS * sampling_rate))

@@ -26,6 +26,22 @@ def test_samples_are_those_of_the_stock_pipeline(rng, from_rate: int, to_rate: i
     assert np.abs(resampled - exact).max() < 5e-6
 
 
+@pytest.mark.parametrize(("from_rate", "to_rate"), [(1_999, 1_000), (1_000, 1_007), (4_410, 1_003)])
+def test_rates_without_a_common_divisor_have_the_same_filter(rng, from_rate: int, to_rate: int, monkeypatch) -> None:
+    samples = rng.standard_normal(20_000).astype(np.float32)
+    monkeypatch.setattr(module, "LARGEST_FILTER_BANK", from_rate * to_rate)
+    banded = resample(samples, from_rate, to_rate)
+    monkeypatch.setattr(module, "LARGEST_FILTER_BANK", 0)
+    np.testing.assert_allclose(resample(samples, from_rate, to_rate), banded, atol=5e-6)
+
+
+@pytest.mark.parametrize("rate", [44_100, 44_101])
+def test_samples_may_lie_apart_or_be_of_another_type(rng, rate: int) -> None:
+    stereo = rng.standard_normal((9_000, 2))
+    expected = resample(stereo[:, 1].astype(np.float32), rate, 16_000)
+    np.testing.assert_array_equal(resample(stereo[:, 1], rate, 16_000), expected)
+
+
 def test_the_same_rate_changes_nothing(rng) -> None:
     samples = rng.standard_normal(100).astype(np.float32)
     assert resample(samples, 16_000, 16_000) is samples

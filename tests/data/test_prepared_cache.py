@@ -1,4 +1,5 @@
 import errno
+import io
 import multiprocessing
 import os
 import re
@@ -96,6 +97,13 @@ def test_long_recordings_are_written_before_more_are_read(two_classes, cache, mo
     (shard,) = cache.glob("*.arrow")
     with pa.ipc.open_stream(shard) as reader:
         assert [batch.num_rows for batch in reader] == batches
+
+
+def test_a_shard_that_is_written_in_pieces_is_whole(two_classes, cache, monkeypatch) -> None:
+    expected = prepare(two_classes)
+    shutil.rmtree(cache)
+    monkeypatch.setattr(module, "WRITTEN_AT_ONCE", 1_000)
+    assert prepare(two_classes) == expected
 
 
 @pytest.mark.parametrize(
@@ -350,8 +358,7 @@ def test_a_full_disk_is_named(two_classes, cache, monkeypatch, number: int) -> N
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_disk_that_fills_while_a_shard_is_written_is_named(two_classes, cache, monkeypatch) -> None:
-    open_file = pa.OSFile
-    monkeypatch.setattr(pa, "OSFile", lambda _, mode: open_file("/dev/full", mode))
+    monkeypatch.setattr(module, "_FileInPieces", lambda _, mode: io.FileIO("/dev/full", mode))
     with pytest.raises(DataError, match="found the disk full; free some"):
         prepare(two_classes)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hfaudio.data.silence import TRIM_MODES, frame_levels, trim_silence
+from hfaudio.data.silence import TRIM_MODES, frame_powers, trim_silence
 
 RATE = 16_000
 FRAME = RATE // 50
@@ -11,9 +11,9 @@ def noise(rng: np.random.Generator, frames: int, level: float = 0.3) -> np.ndarr
     return rng.uniform(-level, level, frames * FRAME).astype(np.float32)
 
 
-def test_levels_are_those_of_frames_of_20_ms() -> None:
+def test_powers_are_those_of_frames_of_20_ms() -> None:
     samples = np.concatenate([np.full(FRAME, 1.0), np.full(FRAME, 0.1), np.zeros(FRAME), np.full(10, 1.0)])
-    assert frame_levels(samples.astype(np.float32), RATE) == pytest.approx([0.0, -20.0, -120.0, 0.0], abs=1e-3)
+    assert frame_powers(samples.astype(np.float32), RATE) == pytest.approx([1.0, 1e-2, 1e-12, 1.0], rel=1e-3)
 
 
 @pytest.mark.parametrize(("mode", "frames"), [("none", 90), ("ends", 3 + 50 + 3), ("throughout", 3 + 10 + 6 + 10 + 3)])
