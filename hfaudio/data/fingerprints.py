@@ -1,6 +1,5 @@
 """The acoustic fingerprints of a data set, computed once and kept by content."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import datasets
@@ -39,7 +38,7 @@ def fingerprints_of(dataset: datasets.Dataset) -> np.ndarray:
         batch_size=AT_ONCE,
         remove_columns=sounds.column_names,
         features=datasets.Features(fingerprint=datasets.Value("binary")),
-        cache_file_name=str(folder / f"{_key(dataset['content_hash'], sounds['sampling_rate'])}.arrow"),
+        cache_file_name=str(folder / f"{_key(dataset)}.arrow"),
         num_proc=available_cores() if len(sounds) >= WORTH_PROCESSES else None,
         desc="Comparing",
     )
@@ -47,10 +46,11 @@ def fingerprints_of(dataset: datasets.Dataset) -> np.ndarray:
     return np.frombuffer(joined, np.float16).reshape(len(sounds), FINGERPRINT_SIZE)
 
 
-def _key(contents: Iterable[str], sampling_rates: Iterable[int]) -> str:
+def _key(dataset: datasets.Dataset) -> str:
     digest = xxhash.xxh3_128()
-    for content, rate in zip(contents, sampling_rates, strict=True):
-        digest.update(f"{content} {rate}\n".encode())
+    # Of the same content other silence may have been cut out.
+    for row in zip(dataset["content_hash"], dataset["samples"], dataset["sampling_rate"], strict=True):
+        digest.update(f"{row}\n".encode())
     return digest.hexdigest()
 
 

@@ -18,7 +18,8 @@ SILENT_FRAME = 1e-6  # in power: -60 dB
 
 MEASUREMENTS = {
     "unreadable": pa.string(),  # why nothing can be learned from it, or null
-    "content_hash": pa.string(),  # of the waveform
+    "content_hash": pa.string(),  # of the mono mix at its own rate: resampled, its last bits differ between processors
+    "samples": pa.int64(),  # of the waveform
     "sampling_rate": pa.int32(),  # of the waveform, Hz
     "seconds": pa.float64(),  # of the file or its span, before trimming
     "native_sampling_rate": pa.int32(),  # Hz
@@ -58,7 +59,8 @@ def measure_recording(
         return np.empty(0, np.float32), {**dict.fromkeys(MEASUREMENTS), "unreadable": str(error)}
     return waveform, {
         "unreadable": None,
-        "content_hash": xxhash.xxh3_128_hexdigest(waveform.data),
+        "content_hash": xxhash.xxh3_128_hexdigest(native.samples.data, seed=native.sampling_rate),
+        "samples": len(waveform),
         "sampling_rate": sampling_rate,
         "seconds": len(native.samples) / native.sampling_rate,
         "native_sampling_rate": native.sampling_rate,

@@ -54,7 +54,7 @@ class PreparedAudio:
 
     @property
     def content_hash(self) -> str:
-        """A hash of all waveforms and their classes, whatever their order, names and places."""
+        """A hash of all decoded recordings and their classes, whatever their order, names and places."""
         names, multi_label = self.class_names, self.multi_label
         rows = zip(self.dataset["content_hash"][:], self.dataset["label"][:], strict=True)
         lines = sorted(

@@ -23,7 +23,7 @@ PARTS = ("train", "validation", "test", LEFT_OUT)
 
 
 def write_split(split: datasets.DatasetDict, path: str | os.PathLike[str], left_out: Sequence[LeftOut] = ()) -> None:
-    """Writes one row a recording: its name, its part or `left_out`, and the hash of its waveform.
+    """Writes one row a recording: its name, its part or `left_out`, and the hash of its content.
 
     Args:
         split: The parts of a `PreparedAudio`'s data set.
@@ -83,7 +83,7 @@ def split_by_file(
     if changed:
         raise DataError(
             f"Expected the recordings that {path} was written for, found {len(changed)} with other content, the first "
-            f"{changed[0]}; restore them (and --sampling_rate and --trim_silence), or make the split anew."
+            f"{changed[0]}; restore them, or make the split anew."
         )
     return divide(dataset, np.array([rows[name]["split"] == "test" for name in names]))
 

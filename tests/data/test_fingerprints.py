@@ -22,7 +22,8 @@ def sounds(rng) -> datasets.Dataset:
         for index, rate in enumerate(rates)
     ]
     contents = [f"content {index}" for index in range(COUNT)]
-    return datasets.Dataset.from_dict({"waveform": waveforms, "sampling_rate": rates, "content_hash": contents})
+    known = {"content_hash": contents, "samples": [*map(len, waveforms)], "sampling_rate": rates}
+    return datasets.Dataset.from_dict({"waveform": waveforms, **known})
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +65,8 @@ def test_the_same_contents_are_computed_once(sounds, cache, monkeypatch) -> None
     assert len(list(cache.iterdir())) == 1
 
 
-@pytest.mark.parametrize("column", ["content_hash", "sampling_rate"])
-def test_other_contents_and_rates_are_not_taken_for_the_same(sounds, cache, column: str) -> None:
+@pytest.mark.parametrize("column", ["content_hash", "samples", "sampling_rate"])
+def test_other_contents_lengths_and_rates_are_not_taken_for_the_same(sounds, cache, column: str) -> None:
     fingerprints_of(sounds)
     other = sounds.remove_columns(column).add_column(column, sounds[column][:][::-1])
     fingerprints_of(other)

@@ -29,7 +29,8 @@ def test_the_measurements_are_of_the_file_and_the_waveform_is_wanted(write_tone)
     samples = soundfile.read(path)[0]
     assert measurements == {
         "unreadable": None,
-        "content_hash": xxhash.xxh3_128_hexdigest(waveform.tobytes()),
+        "content_hash": xxhash.xxh3_128_hexdigest(samples[:, 0].astype(np.float32).tobytes(), seed=44_100),
+        "samples": 16_000,
         "sampling_rate": 16_000,
         "seconds": 1.0,
         "native_sampling_rate": 44_100,
@@ -51,6 +52,16 @@ def test_the_content_hash_is_that_of_the_samples(tmp_path) -> None:
     soundfile.write(tmp_path / "c.wav", samples, 16_000)
     hashes = [measure(tmp_path / name)[1]["content_hash"] for name in ("a.wav", "b.flac", "c.wav")]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_the_content_hash_does_not_depend_on_what_is_made_of_the_samples(tmp_path) -> None:
+    samples = np.concatenate([np.zeros(20_000), np.sin(np.arange(40_000))])
+    for rate in (44_100, 22_050):
+        soundfile.write(tmp_path / f"{rate}.wav", samples, rate)
+    made = [measure(tmp_path / "44100.wav", *settings)[1] for settings in ((16_000,), (8_000,), (16_000, "ends"))]
+    assert len({one["samples"] for one in made}) == 3
+    assert len({one["content_hash"] for one in made}) == 1
+    assert measure(tmp_path / "22050.wav")[1]["content_hash"] != made[0]["content_hash"]
 
 
 def test_a_span_is_measured_alone(tmp_path) -> None:

@@ -102,7 +102,7 @@ def test_recordings_of_other_content_are_refused(make_rows, path) -> None:
     changed = make_rows("ab" * 10, contents=[*map(str, range(18)), "x", "y"])
     assert sentence(changed, path) == (
         f"Expected the recordings that {path} was written for, found 2 with other content, the first 18.wav; restore "
-        "them (and --sampling_rate and --trim_silence), or make the split anew."
+        "them, or make the split anew."
     )
 
 

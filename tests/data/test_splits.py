@@ -251,7 +251,8 @@ def test_recordings_that_sound_alike_on_both_sides_are_warned_of(make_rows, capl
     assert caplog.text == ""
     noises = [np.random.default_rng(seed).standard_normal(16_000).astype(np.float32) for seed in (0, 1, 2, 0)]
     noises[3] *= 0.5
-    dataset = dataset.add_column("waveform", noises).add_column("sampling_rate", [16_000] * 4)
+    for name, column in {"waveform": noises, "samples": [16_000] * 4, "sampling_rate": [16_000] * 4}.items():
+        dataset = dataset.add_column(name, column)
     split_by_folds(dataset, ["2"])
     assert "1 pairs of recordings on both sides of the split sound alike: 0.wav and 3.wav" in caplog.text
 
