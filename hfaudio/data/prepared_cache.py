@@ -206,8 +206,8 @@ def _content_digest(content: str | bytes) -> bytes:
 class _FileInPieces(io.FileIO):
     """A file that is written in pieces.
 
-    Linux takes large pages for long writes, and looks for them for so long that 4 MB take several times as long as in
-    pieces.
+    For a long write Linux takes large pages. A virtual machine may have given those back to its host, which takes time
+    to fetch them again; for pieces it has small ones at hand.
     """
 
     def write(self, data: "bytes | memoryview | pa.Buffer") -> int:
