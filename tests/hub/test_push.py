@@ -13,7 +13,7 @@ from huggingface_hub import constants
 
 from hfaudio.hub import HubTarget, ProofError, PushError, open_repository, push_model, write_model_card
 from hfaudio.hub.proof import Probe
-from hfaudio.hub.pushed_files import ABSOLUTE_PATH, files_to_push
+from hfaudio.hub.pushed_files import ABSOLUTE_PATH, files_to_push, size_text
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 
 NAME = "owner/sounds"
@@ -44,7 +44,8 @@ def folder(saved_model: Path, tmp_path: Path) -> Path:
     for name in (".cache/note.txt", "__pycache__/model.py", "emissions.csv", "eval/predictions.csv", "mine.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("a,b\n")
-    (folder / "eval" / "curve.png").write_bytes(b"\x89PNG\0")
+    (folder / "eval" / "training_curves.png").write_bytes(b"\x89PNG\0")
+    (folder / "eval" / "top_losses.html").write_text("<audio>")
     return folder
 
 
@@ -74,13 +75,23 @@ def test_the_script_pushes_proves_and_says_how_to_use_the_model(hub, run_python,
     assert repository.private
     assert repository.commit_at("v1") == commit
     said, _, code = done.stdout.partition("\n\n")
-    assert f"pushed: {NAME} at {commit.sha}, {len(commit.files) - 1} files" in said
-    assert "left out: checkpoint-3/, emissions.csv, mine.py, old.pkl, optimizer.pt, training_args.bin, weights" in said
+    assert f"pushed: {NAME} at {commit.sha}, {len(commit.files) - 1} files, " in said
+    for name, file in commit.files.items():
+        assert name == ".gitattributes" or f"  {name} ({size_text(len(file.content))})\n" in said
+    assert "left out: __pycache__/, checkpoint-3/, emissions.csv, eval/top_losses.html, mine.py and 5 more\n" in said
+    assert "no recording was pushed; --push_recordings adds the page that plays the highest losses\n" in said
+    assert "names of recordings are in eval/predictions.csv\n" in said
     assert "absolute paths shortened in: README.md" in said
     assert "scores a sound as the local model does (difference " in said
     assert hub.token not in done.stdout + done.stderr
     pushed = set(commit.files)
-    assert pushed >= {"README.md", "config.json", "model.safetensors", "eval/curve.png", "eval/predictions.csv"}
+    assert pushed >= {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "eval/training_curves.png",
+        "eval/predictions.csv",
+    }
     assert not {name for name in pushed if name.endswith((".bin", ".pt", ".pth", ".pkl"))}
     assert all("/home/me" not in file.content.decode(errors="replace") for file in commit.files.values())
     assert b"--dataset esc10\n" in commit.files["README.md"].content
@@ -98,7 +109,7 @@ def test_a_branch_and_pull_requests_leave_main_alone(hub_here, folder, unproved)
     branch = push_model(folder, HubTarget(NAME, revision="try/out"))
     proposed = push_model(folder, HubTarget(NAME, create_pr=True))
     # Into the pull request that is open.
-    (folder / "new.md").write_text("new")
+    (folder / "left_out.csv").write_text("new")
     added = push_model(folder, HubTarget(NAME, revision="refs/pr/1"))
     repository = hub_here.repositories["models", NAME]
     assert set(repository.files()) == {".gitattributes"}
@@ -136,7 +147,7 @@ def test_a_hub_that_is_busy_is_asked_again(hub_here, folder, unproved, monkeypat
     hub_here.fail("PUT", "^/lfs/", status=503, times=2)
     push_model(folder, HubTarget(NAME))
     hub_here.fail("POST", "/commit/", status=503)
-    (folder / "new.md").write_text("new")
+    (folder / "left_out.csv").write_text("new")
     with pytest.raises(PushError, match=r"found: This is a test \(503\); check --repo_id, and try again later; "):
         push_model(folder, HubTarget(NAME))
 
@@ -210,9 +221,14 @@ def test_a_failed_proof_ends_the_script_with_1_and_one_sentence(hub, run_python,
             f"key: hf_{'a1' * 17}\n",
             "found one in line 1 of README.md; remove it from the file,",
         ),
-        ("mine.md", "my own-token\n", "found one in line 1 of mine.md"),
+        ("split.csv", "my own-token\n", "found one in line 1 of split.csv"),
+        (
+            "README.md",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+            "Expected no private key in what is pushed, found one in",
+        ),
         ("modeling_spectrogram_cnn.py", f"# hf_{'B' * 34}", "found one in line 1 of modeling_spectrogram_cnn.py"),
-        ("notes.txt", None, "Expected UTF-8 text in notes.txt, found other bytes"),
+        ("split.csv", None, "Expected UTF-8 text in split.csv, found other bytes"),
         ("model.onnx", 'x File "/home/me/model.py", line 3', "found paths of its files in model.onnx; write it anew"),
         ("config.json", "{", "Expected JSON in "),
         ("config.json", "{}", "found no AutoConfig in the auto_map of its configuration"),
