@@ -73,9 +73,7 @@ class PushedDataset:
         parts = ", ".join(f"{count} {part}" for part, count in self.parts.items())
         lines = [f"pushed: {self.repo_id} at {self.revision}, {parts} ({self.url})"]
         lines.append(f"files: {name_list([f'{name} ({size_text(size)})' for name, size in self.files.items()])}")
-        lines.append(
-            f"of every recording: {', '.join(self.columns)}; a file goes as it is, with the tags that are written in it"
-        )
+        lines.append(f"of every recording: {', '.join(self.columns)}; its file as it is, with the tags written in it")
         if self.elsewhere:
             number = as_counted(len(self.elsewhere), "recording")
             lines.append(f"{number} outside of the folder, by links or paths, went too: {name_list(self.elsewhere)}")
@@ -105,7 +103,8 @@ def push_dataset(
 ) -> PushedDataset:
     """Pushes recordings as Parquet in one commit, with a card, reads that commit back and compares.
 
-    The Parquet files of an earlier push are removed, its other files stay. What is read back stays in the Hub's cache, where a training finds it.
+    The Parquet files of an earlier push are removed, other files of the repository stay. What is read back stays in
+    the Hub's cache, where a training finds it.
 
     Args:
         listing: The recordings.

@@ -8,14 +8,14 @@ NAMED = 5
 
 
 def name_list(names: Sequence[str]) -> str:
-    """The first five names, and how many more there are; what a terminal would obey, such as a newline, is escaped.
+    r"""The first five names, and how many more there are; what a terminal would obey, such as a newline, is escaped.
 
     Args:
         names: In their order.
 
     Example:
-        >>> print(name_list(["a", "b\\n", "c", "d", "e", "f"]))
-        a, b\\n, c, d, e and 1 more
+        >>> print(name_list(["a", "b\n", "c", "d", "e", "f"]))
+        a, b\n, c, d, e and 1 more
     """
     more = len(names) - NAMED
     return ", ".join(map(_one_line, names[:NAMED])) + (f" and {more:,} more" if more > 0 else "")

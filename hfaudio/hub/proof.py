@@ -112,11 +112,11 @@ class Probe:
         """
         if not names:
             return self
-        settings = ClassifierSettings.read(folder)
         scores = {}
         for name in names:
             path = Path(folder) / name
             try:
+                settings = ClassifierSettings.read(folder)
                 (logits,) = OnnxBackend(path, settings).score([self.waveform])
             except ModelError as error:
                 raise PushError(str(error)) from error
@@ -124,9 +124,9 @@ class Probe:
             difference = _difference(logits, self.logits)
             if not difference <= tolerance:
                 raise PushError(
-                    f"Expected {path} to score as the weights beside it do, within {tolerance:.1g}, found a difference "
-                    f"of {difference:.2g}: it was made from other weights; write it anew with scripts/export_onnx.py, "
-                    "or remove it."
+                    f"Expected {path} to score as the weights beside it do, within {tolerance:.1g}, found a "
+                    f"difference of {difference:.2g}: it was made from other weights; write it anew with "
+                    "scripts/export_onnx.py, or remove it."
                 )
             scores[name] = logits
         return replace(self, graph_inputs=graph_inputs([self.waveform], settings), graph_logits=scores)

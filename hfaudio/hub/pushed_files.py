@@ -148,8 +148,10 @@ def without_paths(text: str) -> str:
 
 def size_text(size: int) -> str:
     """A number of bytes for people."""
-    return next((f"{size / unit:.1f} {name}" for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if size >= unit),
-                f"{size} B")  # fmt: skip
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} B"
 
 
 def _size(content: Path | bytes) -> int:
