@@ -1,6 +1,14 @@
-import pytest
+import warnings
+from collections.abc import Iterator
 
-from hfaudio.evaluation.text_fitting import fit_text, text_inches
+import pytest
+from matplotlib import font_manager, rcParams
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hfaudio.data.html_pages import left_to_right
+from hfaudio.evaluation import text_fitting
+from hfaudio.evaluation.text_fitting import drawable_text, fit_text, fonts_for, text_inches
 
 
 def test_width_grows_with_text_and_font() -> None:
@@ -27,3 +35,76 @@ def test_what_does_not_fit_loses_its_middle_and_no_more(inches: float) -> None:
 def test_where_nothing_fits_the_ellipsis_is_left() -> None:
     assert fit_text("dog", 10, 0.01) == "…"
     assert fit_text("", 10, 0.01) == ""
+
+
+@pytest.fixture
+def only_the_usual_font(monkeypatch) -> Iterator[None]:
+    text_fitting._family_of.cache_clear()
+    monkeypatch.setattr(text_fitting, "_other_fonts", list)
+    yield
+    text_fitting._family_of.cache_clear()
+
+
+HOSTILE = {
+    "dog": "dog",
+    "狗": "\\u72d7",
+    "कु": "\\u0915",
+    "🐶 dog": ":dog face: dog",
+    "👩\u200d🚀": ":woman::rocket:",
+    "👍🏽": ":thumbs up sign:",
+    "a\nb\tc": "a b c",
+    "\u202egnp": "\\u202egnp",
+    "\x07bell": "\\x07bell",
+    "\udcff": "\\udcff",
+    "$a_b$": "$a_b$",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.usefixtures("only_the_usual_font")
+def test_what_no_font_has_is_written_otherwise(text: str) -> None:
+    assert drawable_text(text) == HOSTILE[text]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw(drawable_text(text))
+
+
+def test_another_font_stands_in_for_the_usual_one(monkeypatch) -> None:
+    # Of fonts that come with matplotlib itself, so that it does not matter which are installed.
+    fonts = {font.name: font.fname for font in font_manager.fontManager.ttflist if font.name == "STIXGeneral"}
+    usual, other = (
+        font_manager.get_font(path) for path in (font_manager.findfont("DejaVu Sans"), fonts["STIXGeneral"])
+    )
+    character = chr(min(set(other.get_charmap()) - set(usual.get_charmap())))
+    monkeypatch.setattr(text_fitting, "_other_fonts", lambda: [*fonts.items()])
+    text_fitting._family_of.cache_clear()
+    try:
+        with warnings.catch_warnings(), fonts_for([character]):
+            warnings.simplefilter("error")
+            assert drawable_text(character) == character
+            picture = draw(character)
+            assert rcParams["font.family"][-1] == "STIXGeneral"
+    finally:
+        text_fitting._family_of.cache_clear()
+    assert "STIXGeneral" not in rcParams["font.family"]
+    assert picture != draw("")
+
+
+def test_the_fonts_that_are_looked_through_have_letters_for_letters() -> None:
+    families = [family for family, _ in text_fitting._other_fonts()]
+    assert "DejaVu Sans" in families
+    assert not [family for family in families if family.startswith(("Last Resort", "STIX", "cm"))]
+
+
+def test_right_to_left_text_does_not_turn_its_line() -> None:
+    assert left_to_right("dog 狗") == "dog 狗"
+    assert left_to_right("\u05e9") == "\u200e\u05e9\u200e"
+    assert text_inches("\u200ea\u200e", 9) == text_inches("a", 9)
+
+
+def draw(text: str) -> bytes:
+    figure = Figure(figsize=(1, 1))
+    figure.text(0.5, 0.5, text, parse_math=False)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return bytes(canvas.buffer_rgba())
