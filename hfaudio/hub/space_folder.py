@@ -102,8 +102,8 @@ def find_examples(folder: str | os.PathLike[str]) -> list[Path]:
     for path in paths:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise PushError(
-                f"Expected recordings in {folder}, found {path.name}, which is a link or no regular file; put the file "
-                "itself there."
+                f"Expected recordings in {folder}, found {path.name}, which is a link or no regular file; put the "
+                "file itself there."
             )
         if path.stat().st_size > LARGEST_EXAMPLE:
             raise PushError(
