@@ -2,66 +2,67 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 
-__all__ = ["drawable_text", "fit_text", "fonts_for", "text_inches"]
+__all__ = ["REORDERING", "fit_text", "fonts_for", "text_inches"]
 
 POINTS = 72.0  # an inch
 OF_FORMULAS = re.compile("Last Resort|STIX|cm[a-z]+10")  # fonts of matplotlib's own, with boxes or signs for letters
-JOINERS_AND_MARKS = "\u200c\u200d\u200e\u200f"
+USUAL = ""  # the family that is set
+UNSEEN = re.compile("[\u200c-\u200f\ufe00-\ufe0f]")  # joiners, marks of direction, variation selectors
 REORDERING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})  # Unicode, annex 9
 
 
 @contextmanager
-def fonts_for(texts: Iterable[str]) -> Iterator[None]:
-    """Lets installed fonts stand in for characters that the usual one lacks, in what is drawn within the block.
+def fonts_for(texts: Iterable[str]) -> Iterator[Callable[[str], str]]:
+    r"""Lets installed fonts stand in for characters that the usual one lacks, in what is drawn within the block.
 
     Args:
-        texts: What is to be drawn.
+        texts: All that is to be drawn.
+
+    Yields:
+        What makes of one of the texts a line that can be drawn: a picture that no font has becomes its name, as
+        `:dog face:`, another character its number, as `\\u72d7`.
     """
     from matplotlib import rc_context, rcParams
 
-    families = {_family_of(one): None for text in texts for one in text}
-    further = [family for family in families if family]
+    families = _families(set().union(*texts))
+    further = sorted({family for family in families.values() if family is not None} - {USUAL})
     with rc_context({"font.family": [*rcParams["font.family"], *further]}):
-        yield
+        yield lambda text: "".join(
+            one if families[one] is not None else _described(one) for one in " ".join(text.split())
+        )
 
 
-def drawable_text(text: str) -> str:
-    r"""Writes what no font can draw in other characters: `:dog face:` for a picture, else its number, as `\u72d7`.
-
-    Args:
-        text: Of any characters.
-    """
-    return "".join(one if _is_drawable(one) else _described(one) for one in " ".join(text.split()))
-
-
-def _is_drawable(character: str) -> bool:
-    return unicodedata.bidirectional(character) not in REORDERING and _family_of(character) is not None
-
-
-def _described(character: str) -> str:
-    """What stands for a character that cannot be drawn; nothing for what only changes how its neighbour looks."""
-    category = unicodedata.category(character)
-    if category in ("Sk", "Mn", "Me") or character in JOINERS_AND_MARKS:
-        return ""
-    name = unicodedata.name(character, "") if category == "So" else ""
-    return f":{name.lower()}:" if name else character.encode("unicode_escape").decode()
-
-
-@lru_cache(maxsize=100_000)
-def _family_of(character: str) -> str | None:
-    """The first family of fonts with a character; empty for the usual one, None if no font has it."""
+def _families(characters: set[str]) -> dict[str, str | None]:
+    """The first family of fonts that has each character; None where no font has it."""
     from matplotlib.font_manager import FontProperties, findfont
 
-    if character.isspace() or _has_glyph(findfont(FontProperties()), character):
-        return ""
-    return next((family for family, path in _other_fonts() if _has_glyph(path, character)), None)
+    families: dict[str, str | None] = {" ": USUAL} | dict.fromkeys(characters - {" "})
+    wanted = {one for one in characters if not one.isspace() and unicodedata.bidirectional(one) not in REORDERING}
+    for family, path in [(USUAL, findfont(FontProperties())), *_other_fonts()]:
+        found = _drawn_by(path, wanted)
+        families |= dict.fromkeys(found, family)
+        wanted -= found
+        if not wanted:
+            break
+    return families
 
 
-@lru_cache(maxsize=1)
+def _drawn_by(path: str, characters: set[str]) -> set[str]:
+    """Those of the characters that a font can draw."""
+    from matplotlib.font_manager import get_font
+
+    try:
+        font = get_font(path)
+        known = [one for one in characters if font.get_char_index(ord(one))]
+        # A font of coloured pictures may know a character and have nothing that can be drawn in one colour.
+        return {one for one in known if any(font.load_char(ord(one)).bbox)}
+    except (OSError, RuntimeError):  # FreeType's; the font is gone, broken, or of a kind that matplotlib does not draw
+        return set()
+
+
 def _other_fonts() -> list[tuple[str, str]]:
     """Family and file of each upright font of usual weight that is installed, those without serifs first."""
     from matplotlib.font_manager import fontManager
@@ -74,15 +75,12 @@ def _other_fonts() -> list[tuple[str, str]]:
     return sorted(fonts.items(), key=lambda font: ("Sans" not in font[0], "Mono" in font[0], font[0]))
 
 
-def _has_glyph(path: str, character: str) -> bool:
-    from matplotlib.font_manager import get_font
-
-    try:
-        font = get_font(path)
-        # A font of coloured pictures may know a character and have nothing that can be drawn in one colour.
-        return font.get_char_index(ord(character)) != 0 and any(font.load_char(ord(character)).bbox)
-    except RuntimeError:  # FreeType's; the font is broken, or of a kind that matplotlib does not draw
-        return False
+def _described(character: str) -> str:
+    """What stands for a character that cannot be drawn; nothing for what joins others or chooses among their looks."""
+    if UNSEEN.match(character):
+        return ""
+    name = unicodedata.name(character, "") if unicodedata.category(character) in ("So", "Sk") else ""
+    return f":{name.lower()}:" if name else character.encode("unicode_escape").decode()
 
 
 def text_inches(text: str, font_size: float) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hfaudio.data.html_pages import left_to_right
-from hfaudio.evaluation.text_fitting import drawable_text, fit_text, fonts_for, text_inches
+from hfaudio.evaluation.text_fitting import fit_text, fonts_for, text_inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,12 +41,9 @@ def draw_top_losses(rows: Sequence[Mapping[str, Any]], waveforms: Iterable[Any],
         ValueError: A waveform is empty, not finite or not of one dimension.
     """
     texts = [{key: row[key] for key in TEXTS if key in row} for row in rows]
-    with fonts_for(text for own in texts for text in own.values()):
-        drawable = [
-            {**row, **{key: drawable_text(text) for key, text in own.items()}}
-            for row, own in zip(rows, texts, strict=True)
-        ]
-        return _draw(drawable, waveforms, sampling_rate)
+    with fonts_for(text for own in texts for text in own.values()) as drawable:
+        written = [{key: drawable(text) for key, text in own.items()} for own in texts]
+        return _draw([{**row, **own} for row, own in zip(rows, written, strict=True)], waveforms, sampling_rate)
 
 
 def _draw(rows: Sequence[Mapping[str, Any]], waveforms: Iterable[Any], sampling_rate: int) -> "Figure":

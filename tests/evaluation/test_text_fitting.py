@@ -1,5 +1,4 @@
 import warnings
-from collections.abc import Iterator
 
 import pytest
 from matplotlib import font_manager, rcParams
@@ -8,7 +7,7 @@ from matplotlib.figure import Figure
 
 from hfaudio.data.html_pages import left_to_right
 from hfaudio.evaluation import text_fitting
-from hfaudio.evaluation.text_fitting import drawable_text, fit_text, fonts_for, text_inches
+from hfaudio.evaluation.text_fitting import fit_text, fonts_for, text_inches
 
 
 def test_width_grows_with_text_and_font() -> None:
@@ -37,21 +36,14 @@ def test_where_nothing_fits_the_ellipsis_is_left() -> None:
     assert fit_text("", 10, 0.01) == ""
 
 
-@pytest.fixture
-def only_the_usual_font(monkeypatch) -> Iterator[None]:
-    text_fitting._family_of.cache_clear()
-    monkeypatch.setattr(text_fitting, "_other_fonts", list)
-    yield
-    text_fitting._family_of.cache_clear()
-
-
 HOSTILE = {
     "dog": "dog",
     "狗": "\\u72d7",
-    "कु": "\\u0915",
+    "कु": "\\u0915\\u0941",
     "🐶 dog": ":dog face: dog",
     "👩\u200d🚀": ":woman::rocket:",
-    "👍🏽": ":thumbs up sign:",
+    "👍🏽": ":thumbs up sign::emoji modifier fitzpatrick type-4:",
+    "狗\ufe0f\u200f": "\\u72d7",
     "a\nb\tc": "a b c",
     "\u202egnp": "\\u202egnp",
     "\x07bell": "\\x07bell",
@@ -61,12 +53,12 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.usefixtures("only_the_usual_font")
-def test_what_no_font_has_is_written_otherwise(text: str) -> None:
-    assert drawable_text(text) == HOSTILE[text]
-    with warnings.catch_warnings():
+def test_what_no_font_has_is_written_otherwise(text: str, monkeypatch) -> None:
+    monkeypatch.setattr(text_fitting, "_other_fonts", list)
+    with warnings.catch_warnings(), fonts_for(HOSTILE) as drawable:
         warnings.simplefilter("error")
-        draw(drawable_text(text))
+        assert drawable(text) == HOSTILE[text]
+        draw(drawable(text))
 
 
 def test_another_font_stands_in_for_the_usual_one(monkeypatch) -> None:
@@ -77,17 +69,23 @@ def test_another_font_stands_in_for_the_usual_one(monkeypatch) -> None:
     )
     character = chr(min(set(other.get_charmap()) - set(usual.get_charmap())))
     monkeypatch.setattr(text_fitting, "_other_fonts", lambda: [*fonts.items()])
-    text_fitting._family_of.cache_clear()
-    try:
-        with warnings.catch_warnings(), fonts_for([character]):
-            warnings.simplefilter("error")
-            assert drawable_text(character) == character
-            picture = draw(character)
-            assert rcParams["font.family"][-1] == "STIXGeneral"
-    finally:
-        text_fitting._family_of.cache_clear()
+    with warnings.catch_warnings(), fonts_for([character]) as drawable:
+        warnings.simplefilter("error")
+        assert drawable(character) == character
+        picture = draw(character)
+        assert rcParams["font.family"][-1] == "STIXGeneral"
     assert "STIXGeneral" not in rcParams["font.family"]
     assert picture != draw("")
+
+
+def test_a_font_that_is_broken_or_gone_is_passed_over(monkeypatch, tmp_path) -> None:
+    (tmp_path / "broken.ttf").write_text("broken")
+    fonts = [("Broken", str(tmp_path / "broken.ttf")), ("Gone", str(tmp_path / "gone.ttf"))]
+    monkeypatch.setattr(text_fitting, "_other_fonts", lambda: fonts)
+    with fonts_for(["狗"]) as drawable:
+        assert drawable("狗") == "\\u72d7"
+    with fonts_for([]) as drawable:
+        assert drawable("") == ""
 
 
 def test_the_fonts_that_are_looked_through_have_letters_for_letters() -> None:
