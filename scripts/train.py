@@ -119,6 +119,11 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
             f"expected calibration error {metrics['eval_ece']:.1%} with a temperature of "
             f"{metrics['temperature']:.3f}, {metrics['eval_ece_before']:.1%} without"
         )
+    elif metrics["temperature_refused"] is not None:
+        print(
+            f"expected calibration error {metrics['eval_ece']:.1%}; no temperature was kept: "
+            f"{metrics['temperature_refused']}"
+        )
     print(f"model: {output_dir} ({metrics['parameters']:,} parameters)")
     classify = transformers.pipeline(
         "audio-classification", model=str(output_dir), pipeline_class=SpectrogramCNNPipeline, device="cpu"

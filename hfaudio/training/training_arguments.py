@@ -111,7 +111,7 @@ class AudioTrainingArguments(TrainingArguments):
         default=True,
         metadata={
             "help": "Fit a temperature to the scores on the --validation_size, or else on the held-out part, and save "
-            "the model with it."
+            "the model with it where it is shown to help."
         },
     )
     false_reject_rate: float | None = field(
