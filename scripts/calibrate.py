@@ -1,8 +1,8 @@
 """Calibrate a model that was trained on all recordings, by what a cross-validation of its settings predicted.
 
 A model with a held-out part is calibrated by train.py. One that was trained on every fold has none: it gets the
-temperature of the out-of-fold predictions, and with --false_reject_rate a threshold below which a recording is called
-unknown. Both are written to its config.json.
+temperature of the out-of-fold predictions where that is shown to help, and with --false_reject_rate a threshold below
+which a recording is called unknown. Both are written to its config.json.
 """
 
 import sys
@@ -26,11 +26,17 @@ def main(argv: list[str]) -> None:
     with exit_on(DataError):
         predictions = read_out_of_fold(flags.predictions)
         calibration, threshold = calibrate_saved_model(flags.model, predictions, flags.false_reject_rate)
-    print(f"temperature {calibration.temperature:.3f}, fitted on {len(predictions.labels)} out-of-fold predictions")
-    print(
-        f"expected calibration error {calibration.error_before:.1%}, with it {calibration.error_after:.1%} (each fold "
-        "by a temperature of the others)"
-    )
+    if calibration.refusal is None:
+        print(
+            f"temperature {calibration.temperature:.3f}, fitted on {len(predictions.labels)} out-of-fold predictions"
+        )
+        print(
+            f"expected calibration error {calibration.error_before:.1%}, with it {calibration.error_after:.1%} (each "
+            "fold by a temperature of the others)"
+        )
+    else:
+        print(f"temperature 1, which changes nothing: {calibration.refusal}")
+        print(f"expected calibration error {calibration.error_before:.1%}")
     if threshold is not None:
         print(f"unknown below {threshold:.3f}, for {flags.false_reject_rate:.1%} false rejects")
     print(f"model: {flags.model}; README.md, all_results.json and eval/ tell of the scores as they were")

@@ -108,7 +108,12 @@ def report(result: CrossValidation, output_dir: Path) -> None:
         spread = "" if scores["std"] is None else f" ± {form.format(scores['std'])}"
         of_folds = ", ".join(f"{fold}: {form.format(score)}" for fold, score in scores["folds"].items())
         print(f"{words} {form.format(scores['mean'])}{spread} over {len(result.folds)} folds ({of_folds})")
-    if summary["ece"] is not None:
+    if summary["temperature_refused"] is not None:
+        print(
+            f"expected calibration error {summary['ece_before']:.1%}; no temperature was kept: "
+            f"{summary['temperature_refused']}"
+        )
+    else:
         print(
             f"expected calibration error {summary['ece_before']:.1%}, {summary['ece']:.1%} with a temperature "
             f"({summary['temperature']:.3f}; scripts/calibrate.py puts it into a model)"

@@ -98,8 +98,9 @@ def find_learning_rate(run: RunArguments) -> None:
     drawn = f"({run.training.output_dir}/find_lr.png)"
     if search.suggestion is None:
         print(
-            f"no suggestion: the loss falls nowhere between the rates {search.rates[0]:.2g} and "
-            f"{search.rates[-1]:.2g}; look for a mistake in labels, features or loss, or give larger batches {drawn}"
+            f"no suggestion: between the rates {search.rates[0]:.2g} and {search.rates[-1]:.2g} the loss does not fall "
+            f"by more than its noise; keep --learning_rate {run.training.learning_rate:g}, look for a mistake in "
+            f"labels, features or loss, or give larger batches {drawn}"
         )
     else:
         print(f"suggestion: --learning_rate {search.suggestion:.2g} {drawn}")
@@ -118,6 +119,11 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
         print(
             f"expected calibration error {metrics['eval_ece']:.1%} with a temperature of "
             f"{metrics['temperature']:.3f}, {metrics['eval_ece_before']:.1%} without"
+        )
+    elif metrics["temperature_refused"] is not None:
+        print(
+            f"expected calibration error {metrics['eval_ece']:.1%}; no temperature was kept: "
+            f"{metrics['temperature_refused']}"
         )
     print(f"model: {output_dir} ({metrics['parameters']:,} parameters)")
     classify = transformers.pipeline(

@@ -146,7 +146,7 @@ class CrossValidation:
 
     @property
     def calibration(self) -> Calibration:
-        """One temperature for all, and what it is worth: each fold is judged by one that was fitted on the others."""
+        """One temperature for all if one is worth it: each fold is judged by one that was fitted on the others."""
         pooled = self.interpretation
         return Calibration.cross_fitted(pooled.logits, pooled.labels, self.fold_of_each)
 
@@ -166,6 +166,7 @@ class CrossValidation:
                 for name in names
             },
             "temperature": calibration.temperature,
+            "temperature_refused": calibration.refusal,
             "ece_before": calibration.error_before,
             "ece": calibration.error_after if len(self.folds) > 1 else None,
             "recordings": len(pooled.file_names),

@@ -111,7 +111,7 @@ class AudioTrainingArguments(TrainingArguments):
         default=True,
         metadata={
             "help": "Fit a temperature to the scores on the --validation_size, or else on the held-out part, and save "
-            "the model with it."
+            "the model with it where it is shown to help."
         },
     )
     false_reject_rate: float | None = field(
@@ -210,6 +210,11 @@ class AudioTrainingArguments(TrainingArguments):
         for name, (only, reason) in FIXED.items():
             if bool(getattr(self, name)) != only:
                 raise ValueError(f"--{name} must be {only}, found {getattr(self, name)}: {reason}.")
+        if self.resume_from_checkpoint is not None and self.find_lr:
+            raise ValueError(
+                "--find_lr searches from the first weights, found --resume_from_checkpoint "
+                f"{self.resume_from_checkpoint}; leave it out."
+            )
         self._check_hub_flags()
         if self.save_strategy == "best":
             raise ValueError("--save_strategy must be no, steps or epoch, found best: no epoch is chosen.")

@@ -215,7 +215,10 @@ def test_one_temperature_is_fitted_to_all_folds_and_judged_by_each(tmp_path: Pat
 def test_a_single_fold_cannot_judge_a_temperature(tmp_path: Path) -> None:
     result = CrossValidation((scored_fold("1", 0),))
     assert result.summary()["ece"] is None
-    assert "With a temperature" not in write_summary_page(result, tmp_path).read_text(encoding="utf-8")
+    assert result.summary()["temperature"] == 1.0
+    page = write_summary_page(result, tmp_path).read_text(encoding="utf-8")
+    assert "With a temperature" not in page
+    assert f"No temperature was kept: {result.summary()['temperature_refused']}." in page
 
 
 def test_a_finished_fold_is_of_all_its_settings(tmp_path: Path) -> None:

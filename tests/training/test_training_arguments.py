@@ -74,6 +74,10 @@ NAN = float("nan")
         ({"false_reject_rate": 0.0}, "--false_reject_rate must be above 0 and below 1, found 0.0."),
         ({"false_reject_rate": 1.0}, "--false_reject_rate must be above 0 and below 1, found 1.0."),
         ({"false_reject_rate": NAN}, "--false_reject_rate must be a finite number, found nan."),
+        (
+            {"find_lr": True, "resume_from_checkpoint": "last"},
+            "--find_lr searches from the first weights, found --resume_from_checkpoint last; leave it out.",
+        ),
         ({"cpu_threads": 0}, "--cpu_threads must be at least 1, found 0."),
         ({"remove_unused_columns": True}, "--remove_unused_columns must be False, found True: the collator reads"),
         ({"load_best_model_at_end": True}, "--load_best_model_at_end must be False, found True: an epoch chosen on"),
