@@ -93,13 +93,18 @@ class FoldResult:
         """Reads what `save` wrote, or None if it is not there.
 
         Raises:
-            CheckpointError: Other settings gave it.
+            CheckpointError: Other settings gave it, or it is damaged.
         """
         path = folder / FOLD_FILE
         if not path.is_file():
             return None
-        written = json.loads(path.read_text(encoding="utf-8"))
-        made_with = written.pop("settings")
+        try:
+            written = json.loads(path.read_text(encoding="utf-8"))
+            made_with = written.pop("settings")
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"Expected the result of a fold in {path}, found a damaged file; remove it to train the fold again."
+            ) from error
         for name, value in settings.items():
             # A setting that came with a later version of ours or of transformers has not made the fold another one.
             if made_with.get(name, value) != value:
@@ -253,7 +258,7 @@ def cross_validate(run: RunArguments, final_model: bool = False) -> CrossValidat
         settings = one.result_settings()
         result = FoldResult.load(folder, settings)
         if result is None:
-            checkpoint = one.training.checkpoint_to_resume()
+            checkpoint = last_complete_checkpoint(folder)
             if checkpoint is not None:
                 check_same_run(checkpoint, settings)
             logger.info("Fold %s (%d of %d)", fold, position, len(names))

@@ -1,9 +1,11 @@
 """The flags of training, as a dataclass that `HfArgumentParser` reads."""
 
+import logging
 import math
 import os
 import re
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
@@ -12,10 +14,12 @@ from transformers.trainer_utils import HubStrategy
 
 from hfaudio.available_cores import available_cores
 from hfaudio.training.batch_growth import BatchGrowth
-from hfaudio.training.checkpoints import CheckpointError, is_complete, last_complete_checkpoint
+from hfaudio.training.checkpoints import CheckpointError, checkpoint_damage, newest_checkpoint
 from hfaudio.training.one_cycle import FEWEST_STEPS
 
 __all__ = ["AudioTrainingArguments"]
+
+logger = logging.getLogger(__name__)
 
 LOSSES = ("focal", "cross_entropy")
 LAST_CHECKPOINT = "last"
@@ -298,29 +302,49 @@ class AudioTrainingArguments(TrainingArguments):
     def checkpoint_to_resume(self) -> str | None:
         """The checkpoint's folder that `--resume_from_checkpoint` names, or None for a new run.
 
-        A checkpoint that was not written to its end, because the run was killed meanwhile, counts as none.
+        A checkpoint that is damaged, or was not written to its end because the run was killed meanwhile, counts as
+        none; that it is passed over is said.
 
         Raises:
-            CheckpointError: It is not there; or the run is new, but an interrupted one lies in its output folder.
+            CheckpointError: It is not there or damaged; or the run is new, but an interrupted one lies in its output
+                folder.
         """
-        last = last_complete_checkpoint(self.output_dir)
+        last, damaged = newest_checkpoint(self.output_dir)
+        reasons = "; ".join(f"{name} {damage}" for name, damage in damaged.items())
         if self.resume_from_checkpoint is None:
             if last is not None:
                 raise CheckpointError(
                     f"Expected no unfinished run in {self.output_dir}, found {os.path.basename(last)}; add "
                     "--resume_from_checkpoint to continue it, or choose another --output_dir."
                 )
+            if damaged:
+                logger.warning("Starting anew: in %s no checkpoint is whole (%s)", self.output_dir, reasons)
             return None
         if self.resume_from_checkpoint in (LAST_CHECKPOINT, "true", "True"):
+            if last is None and damaged:
+                raise CheckpointError(
+                    f"Expected a whole checkpoint to resume from in {self.output_dir}, found none ({reasons}); start "
+                    "anew without --resume_from_checkpoint."
+                )
             if last is None:
                 raise CheckpointError(
                     f"Expected a checkpoint to resume from in {self.output_dir}, found none; start without "
                     "--resume_from_checkpoint (a finished run removes its checkpoints)."
                 )
+            if damaged:
+                logger.warning("Resuming from %s: %s", os.path.basename(last), reasons)
             return last
-        if not is_complete(self.resume_from_checkpoint):
+        named = Path(self.resume_from_checkpoint)
+        if not named.is_dir():
             raise CheckpointError(
-                f"Expected the folder of a checkpoint at {self.resume_from_checkpoint}, found none; "
-                "give --resume_from_checkpoint alone to take the last one."
+                f"Expected the folder of a checkpoint at {named}, found none; give --resume_from_checkpoint alone to "
+                "take the last one."
+            )
+        damage = checkpoint_damage(named)
+        if damage is not None:
+            whole = newest_checkpoint(named.parent)[0] or last
+            raise CheckpointError(
+                f"Expected a whole checkpoint at {named}, found one that {damage}; "
+                + (f"give --resume_from_checkpoint {whole}." if whole else "start anew without the flag.")
             )
         return self.resume_from_checkpoint

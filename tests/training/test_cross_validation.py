@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from hfaudio.training import (
     FeatureArguments,
     ModelArguments,
     RunArguments,
+    checkpoints,
     cross_validate,
     write_summary_page,
 )
@@ -157,6 +159,7 @@ def test_a_fold_goes_on_only_with_all_its_settings(read, in_parts, tmp_path: Pat
     with pytest.raises(TrainingBeginsError):
         cross_validate(run)  # anew, because the checkpoint was not written to its end
     (checkpoint / "trainer_state.json").write_text("{}")
+    checkpoints._list_files(checkpoint)
     with pytest.raises(TrainingBeginsError):
         cross_validate(read(dataset=[source], eval_folds=["2"], preparation_processes=1, training={"save_steps": 3}))
     assert resumed == [None, str(checkpoint)]
@@ -228,6 +231,9 @@ def test_a_finished_fold_is_of_all_its_settings(tmp_path: Path) -> None:
     assert loaded.fold == "1"
     with pytest.raises(CheckpointError, match="found --adam_beta2 0.999 in place of 0.5; give the same flags"):
         FoldResult.load(tmp_path, {"adam_beta2": "0.5"})
+    os.truncate(tmp_path / "fold.json", 100)
+    with pytest.raises(CheckpointError, match="found a damaged file; remove it to train the fold again"):
+        FoldResult.load(tmp_path, {"adam_beta2": "0.999"})
 
 
 def test_the_page_shows_hostile_names_as_text(tmp_path: Path) -> None:

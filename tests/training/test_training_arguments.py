@@ -1,6 +1,6 @@
 import pytest
 
-from hfaudio.training import AudioTrainingArguments, CheckpointError
+from hfaudio.training import AudioTrainingArguments, CheckpointError, checkpoints
 
 NAN = float("nan")
 
@@ -116,6 +116,7 @@ def write_checkpoint(folder, step: int):
     checkpoint = folder / f"checkpoint-{step}"
     checkpoint.mkdir()
     (checkpoint / "trainer_state.json").write_text("{}")
+    checkpoints._list_files(checkpoint)
     return checkpoint
 
 
