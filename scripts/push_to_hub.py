@@ -1,8 +1,10 @@
 """Push a saved model to the Hub, and prove that it works there.
 
-Weights, configuration, code, card, tables and pictures go in one commit; pickles and checkpoints never. Then a process
-that has not got hfaudio pulls the commit, and its scores have to be those of the local model. With --space a page
-follows, on which anyone can try that revision. The token is the one of `hf auth login` or of HF_TOKEN.
+Weights, configuration, code, card, tables, pictures and graphs go in one commit, by the names under which training and
+export write them; other files and links stay, and are listed. What an earlier push left there and this one does not
+write is removed. The tables name the recordings; their sounds go with --push_recordings alone. Then a process that has
+not got hfaudio pulls the commit, and its scores have to be those of the local model. With --space a page follows, on
+which anyone can try that revision. The token is the one of `hf auth login` or of HF_TOKEN.
 """
 
 import sys
@@ -25,6 +27,12 @@ class PushArguments:
     revision: str | None = field(default=None, metadata={"help": "A branch, made if it is not there [main]."})
     create_pr: bool = field(default=False, metadata={"help": "Open a pull request, and leave the main branch alone."})
     tag: str | None = field(default=None, metadata={"help": "A name for the revision, given once it is proved."})
+    push_recordings: bool = field(
+        default=False,
+        metadata={
+            "help": "Push the page that plays the highest losses too: it makes a dozen held-out recordings public."
+        },
+    )
     space: str | None = field(
         default=None,
         metadata={
@@ -51,7 +59,7 @@ def main(argv: list[str]) -> None:
     with exit_on(PushError), exit_on(ProofError, code=PROOF_FAILED):
         target = HubTarget(flags.repo_id, flags.private or None, flags.revision, flags.create_pr, flags.tag)
         examples = find_examples(flags.space_examples) if flags.space_examples is not None else []
-        pushed = push_model(flags.model, target)
+        pushed = push_model(flags.model, target, flags.push_recordings)
         print(pushed.describe())
         if flags.space is not None:
             space = push_space(pushed, flags.model, flags.space or None, examples, target.private)

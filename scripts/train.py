@@ -71,7 +71,7 @@ def main(argv: list[str]) -> None:
         unfinished.wait()
     if target is not None:
         with exit_on(PushError), exit_on(ProofError, code=PROOF_FAILED):
-            print(push_model(output_dir, target).describe())
+            print(push_model(output_dir, target, run.training.push_recordings).describe())
 
 
 def hub_target(run: RunArguments) -> HubTarget | None:

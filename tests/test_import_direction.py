@@ -16,7 +16,7 @@ ALLOWED = {
     "training": {"available_cores", "data", "evaluation", "model"},
     "evaluation": {"data", "model"},
     "inference": {"audio", "available_cores", "model"},
-    "hub": {"data", "evaluation", "model", "training"},
+    "hub": {"data", "evaluation", "inference", "model", "training"},
     "registration": {"model"},
     "command_line": set(),
     "dataclass_parser": {"command_line"},

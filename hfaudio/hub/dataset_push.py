@@ -4,6 +4,9 @@
 connection leaves half done, and it needs the recordings in an Arrow file before it copies them into Parquet.
 """
 
+import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,18 +14,21 @@ from tempfile import TemporaryDirectory
 import datasets
 from huggingface_hub import HfApi
 
-from hfaudio.data import Columns, DataError, Listing, PreparedAudio
+from hfaudio.data import Columns, DataError, Listing, PreparedAudio, Recording
+from hfaudio.data.number_formats import as_counted
 from hfaudio.data.ready_datasets import list_hub_dataset
+from hfaudio.data.table_cells import name_of_span
 from hfaudio.evaluation.csv_file import write_csv
 from hfaudio.hub.dataset_card import dataset_card
 from hfaudio.hub.dataset_files import DatasetFiles, encoded_bytes, public_name, row_content, write_dataset_files
+from hfaudio.hub.name_list import name_list
 from hfaudio.hub.proof import ProofError
-from hfaudio.hub.push import HubTarget, commit_files, hub_sentences, open_repository
-from hfaudio.hub.pushed_files import PushedFiles, without_paths
+from hfaudio.hub.push import HubTarget, PushedCommit, commit_files, hub_sentences, open_repository
+from hfaudio.hub.pushed_files import PushedFiles, size_text, without_paths
 
 __all__ = ["PushedDataset", "push_dataset"]
 
-EARLIER_SHARDS = "data/*-of-*.parquet"
+SHARD = re.compile(r"data/[a-z]+-\d{5}-of-\d{5}\.parquet")
 AGAIN = "; nothing there is half done, and what is decoded is kept: run the same command again"
 
 
@@ -32,24 +38,48 @@ class PushedDataset:
 
     Attributes:
         repo_id: `owner/name`.
-        revision: The hash of the commit.
-        url: Of the commit, or of the pull request.
+        commit: What was changed there.
+        files: What was pushed, with the size of each file.
         parts: How many recordings each part has.
+        columns: Of the table.
         left_out: How many there were that nothing can be learned from.
+        elsewhere: The names of the recordings that lie outside of the data set's folder, to which a link leads.
+        spans: How many recordings are a part of their file, which was pushed whole.
         tag: The name of the revision, if it has one.
     """
 
     repo_id: str
-    revision: str
-    url: str
+    commit: PushedCommit
+    files: dict[str, int]
     parts: dict[str, int]
+    columns: Sequence[str]
     left_out: int
+    elsewhere: Sequence[str] = ()
+    spans: int = 0
     tag: str | None = None
+
+    @property
+    def revision(self) -> str:
+        """The hash of the commit."""
+        return self.commit.revision
+
+    @property
+    def url(self) -> str:
+        """Of the commit, or of the pull request."""
+        return self.commit.url
 
     def describe(self) -> str:
         """What happened, and how to use the data set."""
         parts = ", ".join(f"{count} {part}" for part, count in self.parts.items())
         lines = [f"pushed: {self.repo_id} at {self.revision}, {parts} ({self.url})"]
+        lines.append(f"files: {name_list([f'{name} ({size_text(size)})' for name, size in self.files.items()])}")
+        lines.append(f"of every recording: {', '.join(self.columns)}; its file as it is, with the tags written in it")
+        if self.elsewhere:
+            number = as_counted(len(self.elsewhere), "recording")
+            lines.append(f"{number} outside of the folder, by links or paths, went too: {name_list(self.elsewhere)}")
+        if self.spans:
+            lines.append(f"{as_counted(self.spans, 'recording')} cut from longer files: the whole files went")
+        lines += self.commit.describe()
         if self.tag is not None:
             lines.append(f"tag: {self.tag}")
         if self.left_out:
@@ -73,7 +103,8 @@ def push_dataset(
 ) -> PushedDataset:
     """Pushes recordings as Parquet in one commit, with a card, reads that commit back and compares.
 
-    The Parquet files of an earlier push go. What is read back stays in the Hub's cache, where a training finds it.
+    The Parquet files of an earlier push are removed, other files of the repository stay. What is read back stays in
+    the Hub's cache, where a training finds it.
 
     Args:
         listing: The recordings.
@@ -101,16 +132,44 @@ def push_dataset(
             **files.paths,
         }
         with hub_sentences(target.repo_id, AGAIN):
-            commit = commit_files(target, PushedFiles(contents, [], []), "Push a data set", EARLIER_SHARDS)
-    _prove(files, target.repo_id, commit.oid, target.token)
+            commit = commit_files(target, PushedFiles(contents), "Push a data set", _is_shard)
+        sizes = {name: content.stat().st_size for name, content in contents.items() if isinstance(content, Path)}
+        sizes["README.md"] = len(card.encode())
+    _prove(files, target.repo_id, commit.revision, target.token)
     if target.tag is not None:
         with hub_sentences(target.repo_id, AGAIN):
             HfApi(token=target.token).create_tag(
-                target.repo_id, tag=target.tag, revision=commit.oid, repo_type=target.repo_type
+                target.repo_id, tag=target.tag, revision=commit.revision, repo_type=target.repo_type
             )
     parts = {part: len(rows) for part, rows in files.parts.items()}
-    url = commit.pr_url or commit.commit_url
-    return PushedDataset(target.repo_id, commit.oid, url, parts, len(audio.left_out), target.tag)
+    names = set(audio.dataset["file_name"])
+    recordings = [recording for recording in listing.recordings if recording.file_name in names]
+    return PushedDataset(
+        target.repo_id,
+        commit,
+        sizes,
+        parts,
+        list(files.features),
+        len(audio.left_out),
+        [public_name(recording.file_name) for recording in recordings if _lies_elsewhere(recording)],
+        sum(recording.start is not None or recording.end is not None for recording in recordings),
+        target.tag,
+    )
+
+
+def _is_shard(name: str) -> bool:
+    return SHARD.fullmatch(name) is not None
+
+
+def _lies_elsewhere(recording: Recording) -> bool:
+    """Whether a file lies outside of the folder in which its name says that it lies."""
+    path = recording.audio
+    if not isinstance(path, str):
+        return False
+    name = recording.file_name.removesuffix(name_of_span("", recording.start, recording.end))
+    within = Path(path).as_posix().removesuffix(f"/{name}")
+    folder = os.path.realpath(within) if within != Path(path).as_posix() else ""
+    return not folder or os.path.commonpath([folder, os.path.realpath(path)]) != folder
 
 
 def _prove(files: DatasetFiles, repo_id: str, revision: str, token: str | None) -> None:

@@ -2,24 +2,44 @@
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
 from pathlib import Path
 
-from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 
+from hfaudio.hub.name_list import name_list
 from hfaudio.hub.proof import Probe, usage
-from hfaudio.hub.pushed_files import PushedFiles, PushError, files_to_push
+from hfaudio.hub.pushed_card import pushed_card
+from hfaudio.hub.pushed_files import (
+    CARD,
+    GRAPHS,
+    RECORDINGS,
+    TABLES,
+    PushedFiles,
+    PushError,
+    files_to_push,
+    is_known,
+    size_text,
+)
 
-__all__ = ["HubTarget", "PushedModel", "commit_files", "hub_sentences", "open_repository", "push_model"]
+__all__ = [
+    "HubTarget",
+    "PushedCommit",
+    "PushedModel",
+    "commit_files",
+    "hub_sentences",
+    "open_repository",
+    "push_model",
+]
 
 WHAT_TO_DO = {
     401: "log in anew with `hf auth login`, or set HF_TOKEN to a token that is valid",
     403: "take a token that may write there, or another --repo_id",
+    412: "something else was pushed there in the same moment",
 }
 """By the status of the Hub's answer."""
 
@@ -68,39 +88,80 @@ class HubTarget:
 
 
 @dataclass(frozen=True)
+class PushedCommit:
+    """What a commit changed.
+
+    Attributes:
+        revision: Its hash.
+        url: Of the commit, or of the pull request.
+        removed: Files of an earlier push that this one does not write.
+        kept: Files of the repository that no push wrote.
+    """
+
+    revision: str
+    url: str
+    removed: list[str]
+    kept: list[str]
+
+    def describe(self) -> list[str]:
+        """Lines that name what was removed, and what stayed."""
+        told = {"removed there, of an earlier push": self.removed, "kept there": self.kept}
+        return [f"{what}: {name_list(names)}" for what, names in told.items() if names]
+
+
+@dataclass(frozen=True)
 class PushedModel:
     """A model on the Hub that was pulled again and scores as it does here.
 
     Attributes:
         repo_id: `owner/name`.
-        revision: The hash of the commit.
-        url: Of the commit, or of the pull request.
+        commit: What was changed there.
         files: What was pushed.
-        difference: The largest one between its logits and the local model's.
+        difference: The largest one between its logits and the local model's, of the weights and of each graph.
         tag: The name of the revision, if it has one.
     """
 
     repo_id: str
-    revision: str
-    url: str
+    commit: PushedCommit
     files: PushedFiles
     difference: float
     tag: str | None = None
 
+    @property
+    def revision(self) -> str:
+        """The hash of the commit."""
+        return self.commit.revision
+
+    @property
+    def url(self) -> str:
+        """Of the commit, or of the pull request."""
+        return self.commit.url
+
     def describe(self) -> str:
         """What happened, and five lines to use the model."""
-        lines = [f"pushed: {self.repo_id} at {self.revision}, {len(self.files.contents)} files ({self.url})"]
+        number, size = len(self.files.contents), size_text(self.files.size)
+        lines = [f"pushed: {self.repo_id} at {self.revision}, {number} files, {size} ({self.url})"]
+        lines += [*self.files.describe(), *self.commit.describe(), *self._told_of_recordings()]
         if self.tag is not None:
             lines.append(f"tag: {self.tag}")
-        if self.files.left_out:
-            lines.append(f"left out: {', '.join(self.files.left_out)}")
-        if self.files.shortened:
-            lines.append(f"absolute paths shortened in: {', '.join(self.files.shortened)}")
+        graphs = [name for name in GRAPHS if name in self.files.contents]
         lines.append(
-            "proved: pulled into an empty cache by a process without hfaudio, it scores a sound as the local model "
-            f"does (difference {self.difference:.1g}); to use it:"
+            f"proved: pulled into an empty cache by a process without hfaudio, {' and '.join(['it', *graphs])} "
+            f"score{'' if graphs else 's'} a sound as the local model does (difference {self.difference:.1g}); to use "
+            "it:"
         )
         return "\n".join([*lines, "", usage(self.repo_id, self.revision)])
+
+    def _told_of_recordings(self) -> Iterator[str]:
+        """Lines that say what of the recordings has left the machine."""
+        pushed = [name for name in RECORDINGS if name in self.files.contents]
+        if pushed:
+            yield f"HELD-OUT RECORDINGS are in {' and '.join(pushed)}: whoever may read the repository may hear them"
+        elif set(RECORDINGS) & set(self.files.left_out):
+            yield "no recording was pushed; --push_recordings adds the page that plays the highest losses"
+        tables = [name for name in TABLES if name in self.files.contents]
+        if tables:
+            yield f"names of recordings are in {name_list(tables)}"
 
 
 def open_repository(target: HubTarget) -> HubTarget:
@@ -137,47 +198,56 @@ def open_repository(target: HubTarget) -> HubTarget:
     return replace(target, repo_id=repo_id)
 
 
-def push_model(folder: str | os.PathLike[str], target: HubTarget) -> PushedModel:
+def push_model(folder: str | os.PathLike[str], target: HubTarget, push_recordings: bool = False) -> PushedModel:
     """Pushes the folder of a saved model in one commit, pulls that commit, and compares its scores.
 
-    The folder is only read; see `files_to_push` for what goes and what stays.
+    The folder is only read; see `files_to_push` for what goes and what stays. What an earlier push wrote there and
+    this one does not, such as a graph of other weights, is removed; other files of the repository stay.
 
     Args:
         folder: As `scripts/train.py` leaves it.
         target: Where it goes.
+        push_recordings: Whether the page of the highest losses goes too, which plays held-out recordings.
 
     Raises:
-        PushError: The folder is not complete, or the Hub does not take it.
+        PushError: The folder is not complete, a graph is of other weights, or the Hub does not take it.
         hfaudio.hub.ProofError: It is on the Hub, but cannot be pulled, or scores otherwise; it gets no tag.
     """
     folder = Path(folder)
-    files = files_to_push(folder)
+    files = files_to_push(folder, push_recordings)
     try:
         probe = Probe.of(folder)
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         raise PushError(
             f"Expected a model that loads in {folder}, found: {_first_line(error)}; save it anew."
         ) from error
-    again = f"; {folder} is as it was: run `{target.command(folder)}` again"
+    probe = probe.with_graphs(folder, [name for name in GRAPHS if name in files.contents])
+    flag = " --push_recordings" if push_recordings else ""
+    again = f"; {folder} is as it was: run `{target.command(folder)}{flag}` again"
     target = open_repository(target)
+    card = files.contents[CARD]
+    text = card.decode() if isinstance(card, bytes) else card.read_text(encoding="utf-8")
+    files.contents[CARD] = pushed_card(text, target.repo_id, push_recordings).encode()
     with hub_sentences(target.repo_id, again):
-        commit = commit_files(target, files, "Push a model")
-    difference = probe.compare(target.repo_id, commit.oid, target.token)
+        commit = commit_files(target, files, "Push a model", is_known)
+    difference = probe.compare(target.repo_id, commit.revision, target.token)
     if target.tag is not None:
         with hub_sentences(target.repo_id, again):
-            HfApi(token=target.token).create_tag(target.repo_id, tag=target.tag, revision=commit.oid)
-    url = commit.pr_url or commit.commit_url
-    return PushedModel(target.repo_id, commit.oid, url, files, difference, target.tag)
+            HfApi(token=target.token).create_tag(target.repo_id, tag=target.tag, revision=commit.revision)
+    return PushedModel(target.repo_id, commit, files, difference, target.tag)
 
 
-def commit_files(target: HubTarget, files: PushedFiles, message: str, replaced: str = "") -> CommitInfo:
+def commit_files(target: HubTarget, files: PushedFiles, message: str, replaced: Callable[[str], bool]) -> PushedCommit:
     """Sends files in one commit: `upload_folder` may send several, and a broken connection would leave half a model.
+
+    The commit is made upon what was there when it was looked at: of two pushes at once, the later one is refused.
 
     Args:
         target: A repository that is there.
-        files: What it is to hold; what else it holds stays.
+        files: What it is to hold.
         message: Of the commit.
-        replaced: A pattern of paths that do not stay, such as `data/*`.
+        replaced: Tells of a path whether it was pushed by us, so that it goes where it is not pushed again; what else
+            the repository holds stays.
     """
     api = HfApi(token=target.token)
     repo_type = target.repo_type
@@ -187,18 +257,20 @@ def commit_files(target: HubTarget, files: PushedFiles, message: str, replaced: 
     ]
     if target.revision is not None and not target.revision.startswith("refs/"):
         api.create_branch(target.repo_id, branch=target.revision, repo_type=repo_type, exist_ok=True)
-    there = api.list_repo_files(target.repo_id, revision=target.revision, repo_type=repo_type) if replaced else []
-    removals = [
-        CommitOperationDelete(name) for name in there if fnmatch(name, replaced) and name not in files.contents
-    ]
-    return api.create_commit(
+    info = api.repo_info(target.repo_id, revision=target.revision, repo_type=repo_type)
+    others = sorted({one.rfilename for one in info.siblings or ()} - set(files.contents))
+    removed = [name for name in others if replaced(name)]
+    commit = api.create_commit(
         target.repo_id,
-        [*removals, *additions],
+        [*map(CommitOperationDelete, removed), *additions],
         commit_message=message,
         repo_type=repo_type,
         revision=target.revision,
         create_pr=target.create_pr,
+        parent_commit=info.sha,
     )
+    kept = [name for name in others if name not in removed]
+    return PushedCommit(commit.oid, commit.pr_url or commit.commit_url, removed, kept)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, ModelCard, ModelCardData
 
 from hfaudio.hub.push import HubTarget, commit_files, hub_sentences
-from hfaudio.hub.pushed_files import PushedFiles, PushError, files_to_push
+from hfaudio.hub.pushed_files import PushedFiles, PushError, files_to_push, is_known
 
 __all__ = ["UnfinishedPush"]
 
@@ -72,6 +72,6 @@ class UnfinishedPush:
     def _commit(self, files: PushedFiles, message: str) -> None:
         try:
             with hub_sentences(self.target.repo_id):
-                commit_files(self.target, files, message)
+                commit_files(self.target, files, message, is_known)
         except PushError as error:
             logger.warning("%s was not pushed, the training goes on: %s", message, error)

@@ -31,6 +31,7 @@ CHANGES_NO_RESULT = frozenset({
     # saving, and the Hub, whose token must not be written down either
     "save_strategy", "save_steps", "save_total_limit", "save_on_each_node", "save_only_model", "enable_jit_checkpoint",
     "push_to_hub", "hub_token", "hub_private_repo", "hub_model_id", "hub_strategy", "hub_always_push", "hub_revision",
+    "push_recordings",
     # what the card says of the model
     "model_license", "data_attribution",
     # workers, threads and memory: an example follows from its key, whoever makes it

@@ -140,6 +140,12 @@ class AudioTrainingArguments(TrainingArguments):
             "each checkpoint. What only a resumed training needs holds pickles, and is never pushed."
         },
     )
+    push_recordings: bool = field(
+        default=False,
+        metadata={
+            "help": "Push the page that plays the highest losses too: it makes a dozen held-out recordings public."
+        },
+    )
     model_license: str | None = field(
         default=None,
         metadata={
@@ -265,8 +271,8 @@ class AudioTrainingArguments(TrainingArguments):
                 raise ValueError(f"--hub_strategy {self.hub_strategy} needs checkpoints, found --save_strategy no.")
         if self.push_to_hub and self.find_lr:
             raise ValueError("--push_to_hub needs a training, found --find_lr, which trains nothing.")
-        for name in ("hub_model_id", "hub_private_repo", "hub_revision", "hub_token"):
-            if not self.push_to_hub and getattr(self, name) is not None:
+        for name in ("hub_model_id", "hub_private_repo", "hub_revision", "hub_token", "push_recordings"):
+            if not self.push_to_hub and getattr(self, name) not in (None, False):
                 raise ValueError(f"--{name} needs --push_to_hub, found none.")
 
     def _settle_schedule(self) -> None:

@@ -3,19 +3,27 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from card_example import example_run, example_training
-from huggingface_hub import constants
+from huggingface_hub import CommitOperationAdd, HfApi, constants
+from safetensors.torch import load_file, save_file
 
 from hfaudio.hub import HubTarget, ProofError, PushError, open_repository, push_model, write_model_card
+from hfaudio.hub.markdown import python_text, shell_text
+from hfaudio.hub.name_list import name_list
 from hfaudio.hub.proof import Probe
-from hfaudio.hub.pushed_files import ABSOLUTE_PATH, files_to_push
+from hfaudio.hub.pushed_card import pushed_card
+from hfaudio.hub.pushed_files import ABSOLUTE_PATH, files_to_push, size_text
+from hfaudio.inference.onnx_export import export_onnx
+from hfaudio.inference.torch_backend import TorchBackend
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 
+ROOT = Path(__file__).parents[2]
 NAME = "owner/sounds"
 
 
@@ -24,7 +32,9 @@ def saved_model(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "sounds"
     torch.manual_seed(0)
     extractor = SpectrogramCNNFeatureExtractor(n_mels=16, crop_seconds=0.5)
-    model = SpectrogramCNNForAudioClassification(SpectrogramCNNConfig(hidden_sizes=[4, 8], depths=[1, 1]))
+    model = SpectrogramCNNForAudioClassification(
+        SpectrogramCNNConfig(hidden_sizes=[4, 8], depths=[1, 1], id2label={0: "bark", 1: "rain"})
+    )
     torch.nn.init.normal_(model.classifier.weight)
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
@@ -44,7 +54,8 @@ def folder(saved_model: Path, tmp_path: Path) -> Path:
     for name in (".cache/note.txt", "__pycache__/model.py", "emissions.csv", "eval/predictions.csv", "mine.py"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("a,b\n")
-    (folder / "eval" / "curve.png").write_bytes(b"\x89PNG\0")
+    (folder / "eval" / "training_curves.png").write_bytes(b"\x89PNG\0")
+    (folder / "eval" / "top_losses.html").write_text("<audio>")
     return folder
 
 
@@ -74,13 +85,23 @@ def test_the_script_pushes_proves_and_says_how_to_use_the_model(hub, run_python,
     assert repository.private
     assert repository.commit_at("v1") == commit
     said, _, code = done.stdout.partition("\n\n")
-    assert f"pushed: {NAME} at {commit.sha}, {len(commit.files) - 1} files" in said
-    assert "left out: checkpoint-3/, emissions.csv, mine.py, old.pkl, optimizer.pt, training_args.bin, weights" in said
+    assert f"pushed: {NAME} at {commit.sha}, {len(commit.files) - 1} files, " in said
+    for name, file in commit.files.items():
+        assert name == ".gitattributes" or f"  {name} ({size_text(len(file.content))})\n" in said
+    assert "left out: __pycache__/, checkpoint-3/, emissions.csv, eval/top_losses.html, mine.py and 5 more\n" in said
+    assert "no recording was pushed; --push_recordings adds the page that plays the highest losses\n" in said
+    assert "names of recordings are in eval/predictions.csv\n" in said
     assert "absolute paths shortened in: README.md" in said
     assert "scores a sound as the local model does (difference " in said
     assert hub.token not in done.stdout + done.stderr
     pushed = set(commit.files)
-    assert pushed >= {"README.md", "config.json", "model.safetensors", "eval/curve.png", "eval/predictions.csv"}
+    assert pushed >= {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "eval/training_curves.png",
+        "eval/predictions.csv",
+    }
     assert not {name for name in pushed if name.endswith((".bin", ".pt", ".pth", ".pkl"))}
     assert all("/home/me" not in file.content.decode(errors="replace") for file in commit.files.values())
     assert b"--dataset esc10\n" in commit.files["README.md"].content
@@ -90,7 +111,7 @@ def test_the_script_pushes_proves_and_says_how_to_use_the_model(hub, run_python,
     blocked = "import sys; sys.modules['hfaudio'] = None\n"
     answer = run_python(blocked + code)
     assert answer.returncode == 0, answer.stderr
-    assert "'label': 'LABEL_0'" in answer.stdout
+    assert "'label': 'bark'" in answer.stdout
     assert len(code.strip().splitlines()) == 5
 
 
@@ -98,7 +119,7 @@ def test_a_branch_and_pull_requests_leave_main_alone(hub_here, folder, unproved)
     branch = push_model(folder, HubTarget(NAME, revision="try/out"))
     proposed = push_model(folder, HubTarget(NAME, create_pr=True))
     # Into the pull request that is open.
-    (folder / "new.md").write_text("new")
+    (folder / "left_out.csv").write_text("new")
     added = push_model(folder, HubTarget(NAME, revision="refs/pr/1"))
     repository = hub_here.repositories["models", NAME]
     assert set(repository.files()) == {".gitattributes"}
@@ -136,7 +157,7 @@ def test_a_hub_that_is_busy_is_asked_again(hub_here, folder, unproved, monkeypat
     hub_here.fail("PUT", "^/lfs/", status=503, times=2)
     push_model(folder, HubTarget(NAME))
     hub_here.fail("POST", "/commit/", status=503)
-    (folder / "new.md").write_text("new")
+    (folder / "left_out.csv").write_text("new")
     with pytest.raises(PushError, match=r"found: This is a test \(503\); check --repo_id, and try again later; "):
         push_model(folder, HubTarget(NAME))
 
@@ -210,9 +231,14 @@ def test_a_failed_proof_ends_the_script_with_1_and_one_sentence(hub, run_python,
             f"key: hf_{'a1' * 17}\n",
             "found one in line 1 of README.md; remove it from the file,",
         ),
-        ("mine.md", "my own-token\n", "found one in line 1 of mine.md"),
+        ("split.csv", "my own-token\n", "found one in line 1 of split.csv"),
+        (
+            "README.md",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+            "Expected no private key in what is pushed, found one in",
+        ),
         ("modeling_spectrogram_cnn.py", f"# hf_{'B' * 34}", "found one in line 1 of modeling_spectrogram_cnn.py"),
-        ("notes.txt", None, "Expected UTF-8 text in notes.txt, found other bytes"),
+        ("split.csv", None, "Expected UTF-8 text in split.csv, found other bytes"),
         ("model.onnx", 'x File "/home/me/model.py", line 3', "found paths of its files in model.onnx; write it anew"),
         ("config.json", "{", "Expected JSON in "),
         ("config.json", "{}", "found no AutoConfig in the auto_map of its configuration"),
@@ -276,3 +302,268 @@ def test_the_environment_is_left_alone(hub_here) -> None:
     with pytest.raises(ProofError, match="Expected owner/nothing at revision 1234 to load without hfaudio, found: "):
         Probe(np.zeros(8, np.float32), 16_000, np.zeros(2)).compare("owner/nothing", "1234")
     assert dict(os.environ) == before
+
+
+LINKED = [
+    ("passwd.txt", "/etc/passwd"),
+    ("split.csv", "/etc/passwd"),
+    ("left_out.csv", "secrets.txt"),
+    ("eval/per_class.csv", "../secrets.txt"),
+    ("find_lr.png", "find_lr.png"),  # round in a circle
+    ("eval/most_confused.csv", "nowhere"),
+    ("model.onnx", "/proc/self/environ"),
+]
+
+
+def test_links_strangers_and_pipes_stay_here(folder) -> None:
+    for name in ("secrets.txt", "credentials.json", "private.wav", "deep/er/README.md", "LICENSE", "eval/mine.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("private")
+    for name, target in LINKED:
+        (folder / name).symlink_to(target)
+    os.mkfifo(folder / "all_results.json")  # that opening it would never end
+    files = files_to_push(folder)
+    expected = {path.name for path in folder.glob("*_spectrogram_cnn.py")}
+    expected |= {"README.md", "config.json", "model.safetensors", "preprocessor_config.json"}
+    assert set(files.contents) == expected | {"eval/predictions.csv", "eval/training_curves.png"}
+    assert set(files.left_out) >= {
+        "LICENSE",
+        "all_results.json (no regular file)",
+        "credentials.json",
+        "deep/",
+        "eval/mine.csv",
+        "eval/per_class.csv (a link)",
+        "model.onnx (a link)",
+        "passwd.txt",
+        "private.wav",
+        "split.csv (a link)",
+    }
+
+
+def test_a_folder_behind_a_link_stays_here(folder, tmp_path) -> None:
+    shutil.move(folder / "eval", tmp_path / "elsewhere")
+    (folder / "eval").symlink_to(tmp_path / "elsewhere")
+    files = files_to_push(folder)
+    assert not [name for name in files.contents if name.startswith("eval")]
+    assert "eval" in files.left_out
+
+
+def test_the_folder_itself_may_be_named_by_a_link(folder, tmp_path) -> None:
+    (tmp_path / "latest").symlink_to(folder)
+    assert set(files_to_push(tmp_path / "latest").contents) == set(files_to_push(folder).contents)
+
+
+@pytest.mark.parametrize("name", ["README.md", "model.safetensors", "config.json", "modeling_spectrogram_cnn.py"])
+def test_what_a_push_needs_must_not_be_a_link(folder, tmp_path, name) -> None:
+    shutil.move(folder / name, tmp_path / "elsewhere.py")
+    (folder / name).symlink_to(tmp_path / "elsewhere.py")
+    with pytest.raises(
+        PushError, match=f"Expected the file {name} in .*, found a link; a link is followed to the code"
+    ):
+        files_to_push(folder)
+
+
+def test_links_to_the_code_of_the_package_are_followed(folder) -> None:
+    for path in folder.glob("*_spectrogram_cnn.py"):
+        path.unlink()
+        path.symlink_to(ROOT / "hfaudio" / "model" / path.name)
+    assert "modeling_spectrogram_cnn.py" in files_to_push(folder).contents
+    (folder / "split.csv").symlink_to(ROOT / "hfaudio" / "model" / "modeling_spectrogram_cnn.py")
+    assert "split.csv (a link)" in files_to_push(folder).left_out
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("../secret.Config", "found '../secret.Config' where a configuration names a class"),
+        ("/home/me/secret.Config", "where a configuration names a class"),
+        (["secret.Config", None], "where a configuration names a class"),
+        ("secret", "where a configuration names a class"),
+        ("absent.Config", "Expected the code of absent.Config in .*, found no absent.py; save"),
+    ],
+)
+def test_code_lies_beside_the_configuration(folder, name, sentence) -> None:
+    (folder.parent / "secret.py").write_text("")
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"]["AutoConfig"] = name
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PushError, match=sentence):
+        files_to_push(folder)
+
+
+@pytest.mark.parametrize("imported", ["./../secret", ".secret", "sub.mod"])
+def test_code_imports_from_beside_it_alone(folder, imported) -> None:
+    (folder.parent / "secret.py").write_text("")
+    code = folder / "waveforms_spectrogram_cnn.py"
+    code.write_text(f"{code.read_text()}\nfrom .{imported} import x\n")
+    with pytest.raises(
+        PushError, match="Expected the code of .*, found no .*secret.py; save|found no sub.mod.py; save"
+    ):
+        files_to_push(folder)
+
+
+def test_weights_in_parts_go_by_their_index(folder) -> None:
+    index, part = "model.safetensors.index.json", "model-00001-of-00001.safetensors"
+    (folder / index).write_text(json.dumps({"weight_map": {"a": part}}))
+    (folder / part).write_bytes(b"x")
+    files = files_to_push(folder)
+    assert {index, part} <= set(files.left_out), "transformers reads the one file"
+    (folder / "model.safetensors").rename(folder / part)
+    (folder / "model-00002-of-00009.safetensors").write_bytes(b"of another model")
+    files = files_to_push(folder)
+    assert {index, part} <= set(files.contents)
+    assert "model-00002-of-00009.safetensors" in files.left_out
+    (folder / index).write_text(json.dumps({"weight_map": {"a": "../secret"}}))
+    with pytest.raises(PushError, match="Expected the names of the parts of the weights in"):
+        files_to_push(folder)
+
+
+def test_recordings_are_pushed_when_asked_for_alone(hub_here, folder, unproved) -> None:
+    repository = lambda: hub_here.repositories["models", NAME].files()  # noqa: E731
+    (folder / "eval" / "top_losses.png").write_bytes(b"\x89PNG\0")
+    card = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(f"{card}\nOf `eval/predictions.csv`; `eval/top_losses.html` plays the worst.\n")
+    told = push_model(folder, HubTarget(NAME), push_recordings=True).describe()
+    assert "HELD-OUT RECORDINGS are in eval/top_losses.html and eval/top_losses.png: whoever may read" in told
+    assert {"eval/top_losses.html", "eval/top_losses.png"} <= set(repository())
+    assert b"`eval/top_losses.html` plays the worst, and holds these recordings.\n" in repository()["README.md"]
+    told = push_model(folder, HubTarget(NAME)).describe()
+    assert "no recording was pushed" in told
+    assert "removed there, of an earlier push: eval/top_losses.html, eval/top_losses.png\n" in told
+    assert not {"eval/top_losses.html", "eval/top_losses.png"} & set(repository())
+    assert b"the recordings themselves are not in this repository.\n" in repository()["README.md"]
+    assert b"top_losses.html" not in repository()["README.md"]
+
+
+def test_the_card_names_the_repository_that_it_is_pushed_to(hub_here, folder, unproved) -> None:
+    push_model(folder, HubTarget(NAME))
+    push_model(folder, HubTarget("owner/other", revision="try"))
+    for name, revision in ((NAME, "main"), ("owner/other", "try")):
+        card = hub_here.repositories["models", name].files(revision)["README.md"].decode()
+        assert f'pipeline("audio-classification", model="{name}", trust_remote_code=True)' in card
+        assert f'predictor = Predictor.from_pretrained("{name}")' in card
+        assert f"\npython scripts/export_onnx.py --model {name}\n" in card
+        assert f"\npython scripts/predict.py --model {name} recordings/ --output predictions.csv\n" in card
+        assert "stands for the path" not in card
+    assert 'model="sounds"' in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", 'a"b\\', "x" * 300])
+def test_whatever_a_model_was_called_here(name) -> None:
+    lines = [
+        f'classify = pipeline("audio-classification", model={python_text(name)}, trust_remote_code=True)',
+        f"predictor = Predictor.from_pretrained({python_text(name)})",
+        f"python scripts/export_onnx.py --model {shell_text(name)}",
+        f"python scripts/predict.py --model {shell_text(name)} recordings/ --output predictions.csv",
+        f"Here {name} stands for the path of this folder, or for the `owner/name` of this repository.",
+        "python scripts/train.py --model_name_or_path mine",
+    ]
+    assert pushed_card("\n".join(lines), NAME, recordings=False).splitlines() == [
+        'classify = pipeline("audio-classification", model="owner/sounds", trust_remote_code=True)',
+        'predictor = Predictor.from_pretrained("owner/sounds")',
+        "python scripts/export_onnx.py --model owner/sounds",
+        "python scripts/predict.py --model owner/sounds recordings/ --output predictions.csv",
+        "python scripts/train.py --model_name_or_path mine",
+    ]
+
+
+OF_OTHERS = {"LICENSE": b"mine", "picture.png": b"\x89PNG", "eval/notes.md": b"mine", "data.csv": b"a"}
+OF_AN_EARLIER_PUSH = (
+    "model.onnx",
+    "model_int8.onnx",
+    "model-00001-of-00002.safetensors",
+    "model.safetensors.index.json",
+    "eval/most_confused.csv",
+    "gone_spectrogram_cnn.py",
+)
+
+
+@pytest.mark.parametrize("place", [{}, {"revision": "next"}, {"create_pr": True}])
+def test_what_an_earlier_push_left_is_removed_and_what_others_put_there_stays(
+    hub_here, folder, unproved, place
+) -> None:
+    api = HfApi()
+    api.create_repo(NAME)
+    files = OF_OTHERS | dict.fromkeys(OF_AN_EARLIER_PUSH, b"old")
+    api.create_commit(NAME, [CommitOperationAdd(*one) for one in files.items()], commit_message="before")
+    repository = hub_here.repositories["models", NAME]
+    commits = hub_here.count("POST", "/commit/")
+    told = push_model(folder, HubTarget(NAME, **place)).describe()
+    assert hub_here.count("POST", "/commit/") == commits + 1
+    pushed = repository.files({"revision": "next", "create_pr": "refs/pr/1"}.get(next(iter(place), ""), "main"))
+    assert not set(OF_AN_EARLIER_PUSH) & set(pushed)
+    assert {name: pushed[name] for name in OF_OTHERS} == OF_OTHERS
+    assert ".gitattributes" in pushed
+    assert "removed there, of an earlier push: eval/most_confused.csv, gone_spectrogram_cnn.py, model-0" in told
+    assert "kept there: .gitattributes, LICENSE, data.csv, eval/notes.md, picture.png\n" in told
+    assert place == {} or set(repository.files()) >= set(OF_AN_EARLIER_PUSH)
+
+
+def test_of_two_pushes_at_once_the_later_one_is_refused(hub_here, folder, unproved, monkeypatch) -> None:
+    push_model(folder, HubTarget(NAME))
+    look = HfApi.repo_info
+
+    def and_another_pushes(self: HfApi, *arguments, **settings):
+        info = look(self, *arguments, **settings)
+        if "revision" in settings:
+            hub_here.repositories["models", NAME].add_commit("main", "another", {}, None)
+        return info
+
+    monkeypatch.setattr(HfApi, "repo_info", and_another_pushes)
+    (folder / "left_out.csv").write_text("new")
+    with pytest.raises(PushError, match=r"\(412\); something else was pushed there in the same moment; .* again\."):
+        push_model(folder, HubTarget(NAME))
+
+
+@pytest.fixture(scope="session")
+def saved_graph(saved_model, tmp_path_factory) -> Path:
+    pytest.importorskip("onnxruntime")
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    backend = TorchBackend(saved_model, "cpu")
+    export_onnx(backend.model, backend.extractor, path)
+    return path
+
+
+def test_a_graph_is_proved_like_the_weights(hub_here, folder, saved_graph) -> None:
+    shutil.copy(saved_graph, folder / "model.onnx")
+    told = push_model(folder, HubTarget(NAME)).describe()
+    assert "by a process without hfaudio, it and model.onnx score a sound as the local model does (difference" in told
+    pulled = Probe.of(folder).with_graphs(folder, ["model.onnx"])
+    other = replace(pulled, graph_logits={"model.onnx": pulled.graph_logits["model.onnx"] + 1e-3})
+    with pytest.raises(ProofError, match="to score as model.onnx does, within 1e-05, found a difference of 0.001; do"):
+        other.compare(NAME, "main")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model_int8.onnx"])
+def test_a_graph_of_other_weights_is_not_pushed(hub_here, folder, saved_graph, name) -> None:
+    shutil.copy(saved_graph, folder / name)
+    assert Probe.of(folder).with_graphs(folder, [name]).graph_logits
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.weight"] = -weights["classifier.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(PushError, match=f"Expected .*{name} .*; write it anew|made from other weights"):
+        push_model(folder, HubTarget(NAME))
+    (folder / name).write_bytes(b"broken")
+    with pytest.raises(PushError, match=f"Expected an ONNX graph in .*{name}, found none that loads"):
+        push_model(folder, HubTarget(NAME))
+    assert not hub_here.requests
+
+
+def test_a_long_list_is_cut(folder) -> None:
+    for index in range(2_000):
+        (folder / f"note{index}.txt").touch()
+    files = files_to_push(folder)
+    assert len(files.left_out) > 2_000
+    lines = files.describe()
+    assert len(lines) < 40
+    assert (
+        lines[-2]
+        == "left out: __pycache__/, checkpoint-3/, emissions.csv, eval/top_losses.html, mine.py and 2,005 more"
+    )
+    assert name_list(["a\nb", "\x1b[31m", "\udcff"]) == "a\\nb, \\x1b[31m, \\udcff"
+
+
+def test_an_empty_eval_is_no_fault(folder) -> None:
+    shutil.rmtree(folder / "eval")
+    (folder / "eval").mkdir()
+    assert "eval/predictions.csv" not in files_to_push(folder).contents
