@@ -75,7 +75,7 @@ def main(argv: list[str]) -> None:
         if not path.parent.is_dir():
             raise ValueError(f"Expected the folder {path.parent} for --output, found none; make it first.")
         model = TorchBackend(folder, device="cpu")
-        difference = export_onnx(model.model, model.extractor, path)
+        difference = export_onnx(model.model, model.extractor, path, folder)
         print(f"graph: {path} ({_megabytes(path)}); the scores differ from PyTorch's by {difference:.1g}")
         if arguments.int8:
             settings = ClassifierSettings.read(folder)

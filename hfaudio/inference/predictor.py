@@ -1,5 +1,6 @@
 """Predicting recordings of any kind and length, one or a million, in bounded memory."""
 
+import logging
 import math
 import os
 from collections import deque
@@ -13,13 +14,16 @@ import numpy as np
 from hfaudio.audio import UnreadableAudioError
 from hfaudio.available_cores import available_cores
 from hfaudio.inference.classifier_settings import ClassifierSettings, ModelError
+from hfaudio.inference.graph_origin import WEIGHTS_FILE
 from hfaudio.inference.model_folder import find_model
-from hfaudio.inference.onnx_backend import ONNX_FILE, ONNX_INT8_FILE, OnnxBackend
+from hfaudio.inference.onnx_backend import ONNX_FILE, ONNX_INT8_FILE, OnnxBackend, StaleGraphError
 from hfaudio.inference.pooling import POOLINGS, Pooling, WindowPool, to_probabilities
 from hfaudio.inference.prediction import Prediction
 from hfaudio.inference.recording_reader import Audio, RecordingReader
 
 __all__ = ["BACKENDS", "Predictor"]
+
+logger = logging.getLogger(__name__)
 
 Backend = Literal["auto", "torch", "onnx", "onnx_int8"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
@@ -120,7 +124,8 @@ class Predictor:
             name_or_path: A folder, or `owner/name` or `owner/name@revision` on the Hub.
             backend: `torch`, `onnx` (needs a `model.onnx`, which `scripts/export_onnx.py` writes, and does not import
                 torch), `onnx_int8` (the same with its `model_int8.onnx`), or `auto`: `onnx` where the file and the
-                package are there.
+                package are there. A graph that was not made of the weights and settings beside it is refused; `auto`
+                then takes `torch`, and logs why.
             device: For torch, such as `cuda:0`; None takes a GPU if there is one.
             **settings: Further arguments of `Predictor`.
 
@@ -134,7 +139,14 @@ class Predictor:
         model = ClassifierSettings.read(folder)
         if backend == "auto":
             onnx = device is None and (folder / ONNX_FILE).is_file() and find_spec("onnxruntime") is not None
-            backend = "onnx" if onnx else "torch"
+            backend = "torch"
+            if onnx:
+                try:
+                    return cls(OnnxBackend(folder / ONNX_FILE, model), model, **settings)
+                except StaleGraphError as error:
+                    if find_spec("torch") is None or not (folder / WEIGHTS_FILE).is_file():
+                        raise
+                    logger.warning(f"{str(error).rstrip('.')}. PyTorch answers in its place.")
         if backend in ("onnx", "onnx_int8"):
             graph = folder / (ONNX_FILE if backend == "onnx" else ONNX_INT8_FILE)
             return cls(OnnxBackend(graph, model), model, **settings)
