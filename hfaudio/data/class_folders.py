@@ -4,7 +4,7 @@ import os
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-from hfaudio.audio import AUDIO_EXTENSIONS, READABLE_EXTENSIONS
+from hfaudio.audio import READABLE_EXTENSIONS, may_be_recording
 from hfaudio.data.errors import DataError
 from hfaudio.data.recordings import SPLIT_NAMES, LeftOut, Recording
 
@@ -43,7 +43,7 @@ def list_loose_files(folder: Path) -> list[LeftOut]:
     return [
         LeftOut(name, "lies in no class folder")
         for name in sorted(os.listdir(folder))
-        if os.path.splitext(name)[1].lower() in AUDIO_EXTENSIONS and not name.startswith(".")
+        if not name.startswith(".") and not (folder / name).is_dir() and may_be_recording(folder / name)
     ]
 
 
@@ -53,12 +53,15 @@ def split_parts(folder: Path) -> list[Path]:
     return parts if all(part.name.lower() in SPLIT_NAMES for part in parts) else []
 
 
-def find_files(folder: str | os.PathLike[str], endings: Container[str] = AUDIO_EXTENSIONS) -> list[str]:
+def find_files(folder: str | os.PathLike[str], endings: Container[str] | None = None) -> list[str]:
     """The paths of the files below a folder, at any depth and behind links, in order; hidden ones are left aside.
+
+    A file is given once for each name that it has: `os.path.realpath` tells whether two names lead to one.
 
     Args:
         folder: Where to look.
-        endings: Those of the files wanted, in lower case.
+        endings: Those of the files wanted, in lower case; None for recordings, and for what may be one; see
+            `hfaudio.audio.may_be_recording`.
     """
     found = []
     seen = set()
@@ -70,11 +73,15 @@ def find_files(folder: str | os.PathLike[str], endings: Container[str] = AUDIO_E
         seen.add(place)
         sub_folders[:] = sorted(name for name in sub_folders if not name.startswith("."))
         found += [
-            os.path.join(directory, name)
+            path
             for name in names
-            if os.path.splitext(name)[1].lower() in endings and not name.startswith(".")
+            if not name.startswith(".") and _is_wanted(path := os.path.join(directory, name), endings)
         ]
     return sorted(found)
+
+
+def _is_wanted(path: str, endings: Container[str] | None) -> bool:
+    return may_be_recording(path) if endings is None else os.path.splitext(path)[1].lower() in endings
 
 
 def _list_classes(root: Path, folder: Path, fold: str | None) -> Iterator[Recording]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from hfaudio.audio import AUDIO_EXTENSIONS
+from hfaudio.audio import READABLE_EXTENSIONS, may_be_recording
 
 __all__ = ["FileListError", "find_audio", "read_file_list"]
 
@@ -23,8 +23,9 @@ def find_audio(sources: Iterable[str]) -> Iterator[str]:
     """Gives the recordings that files, folders and patterns stand for.
 
     Args:
-        sources: Each the path of a file, whatever its ending; of a folder, whose recordings at any depth are given, by
-            their endings and in the order of their names; or a pattern such as `sounds/**/*.wav`.
+        sources: Each the path of a file, whatever its ending; of a folder, whose recordings at any depth and behind
+            links are given, in the order of their names, and with them what may be one (see
+            `hfaudio.audio.may_be_recording`); or a pattern such as `sounds/**/*.wav`.
 
     Yields:
         Paths. They are found as they are asked for.
@@ -40,20 +41,24 @@ def find_audio(sources: Iterable[str]) -> Iterator[str]:
         if not found:
             raise FileListError(
                 f"Expected recordings at {source}, found {'none' if os.path.exists(source) else 'nothing'}; their "
-                f"names end in {', '.join(sorted(AUDIO_EXTENSIONS))}."
+                f"names end in {', '.join(READABLE_EXTENSIONS)} and the like."
             )
 
 
 def _of_source(source: str) -> Iterator[str]:
     if os.path.isdir(source):
-        yield from _walk(source)
-    elif os.path.exists(source):
+        yield from _walk(source, set())
+    elif os.path.lexists(source):  # what a link leads to may be missing, which is said when it is read
         yield source
     elif glob.has_magic(source):
-        yield from (path for path in sorted(glob.iglob(source, recursive=True)) if _is_audio(path))
+        yield from (path for path in sorted(glob.iglob(source, recursive=True)) if _is_recording(path))
 
 
-def _walk(folder: str) -> Iterator[str]:
+def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in seen:  # a link to a folder that holds it would be followed for ever
+        return
+    seen.add((status.st_dev, status.st_ino))
     names = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -64,10 +69,10 @@ def _walk(folder: str) -> Iterator[str]:
                 break
     for name in sorted(names) if len(names) <= SORTED_AT_MOST else _unsorted(folder):
         path = os.path.join(folder, name)
-        if _is_audio(path):
+        if os.path.isdir(path):
+            yield from _walk(path, seen)
+        elif may_be_recording(path):
             yield path
-        elif os.path.isdir(path) and not os.path.islink(path):
-            yield from _walk(path)
 
 
 def _unsorted(folder: str) -> Iterator[str]:
@@ -75,8 +80,8 @@ def _unsorted(folder: str) -> Iterator[str]:
         yield from (entry.name for entry in entries if not entry.name.startswith("."))
 
 
-def _is_audio(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in AUDIO_EXTENSIONS and os.path.isfile(path)
+def _is_recording(path: str) -> bool:
+    return not os.path.isdir(path) and may_be_recording(path)
 
 
 def read_file_list(lines: TextIO, name: str, folder: Path) -> Iterator[str]:
