@@ -9,7 +9,7 @@ import numpy as np
 from hfaudio.data.errors import DataError
 from hfaudio.data.fingerprints import fingerprints_of
 from hfaudio.data.leakage import check_parts, connected_groups, warn_of_near_duplicates
-from hfaudio.data.recordings import SPLIT_NAMES
+from hfaudio.data.parts import part_kind
 from hfaudio.data.stratification import deal_out
 
 __all__ = [
@@ -23,9 +23,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-TRAINING_NAMES = frozenset({"train", "training"})
-TEST_NAMES = frozenset({"test", "testing", "eval", "evaluation"})
 
 
 def split_by_folds(
@@ -61,11 +58,11 @@ def split_by_folds(
 def given_test_parts(dataset: datasets.Dataset) -> list[str]:
     """The given parts to evaluate on, where the folds are named like `train` and `test`; else none."""
     parts = set(dataset["fold"])
-    named = {part for part in parts if part is not None}
-    if any(part.lower() not in SPLIT_NAMES for part in named):
+    kinds = {part: part_kind(part) for part in parts if part is not None}
+    if not set(kinds.values()) <= {"train", "validation", "test"}:
         return []
-    test = {part for part in named if part.lower() in TEST_NAMES}
-    test = test or {part for part in named if part.lower() not in TRAINING_NAMES}
+    test = {part for part, kind in kinds.items() if kind == "test"}
+    test = test or {part for part, kind in kinds.items() if kind == "validation"}
     return sorted(test) if test < parts else []  # of a test part alone, some has to be trained on
 
 
