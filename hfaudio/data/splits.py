@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import datasets
 import numpy as np
 
-from hfaudio.data.errors import DataError
+from hfaudio.data.errors import DataError, named
 from hfaudio.data.fingerprints import fingerprints_of
 from hfaudio.data.leakage import check_parts, connected_groups, warn_of_near_duplicates
 from hfaudio.data.parts import part_kind
@@ -51,7 +51,7 @@ def split_by_folds(
         )
     unknown = [fold for fold in eval_folds if fold not in known]
     if unknown:
-        raise DataError(f"Expected --eval_folds among {', '.join(known)}, found {', '.join(unknown)}.")
+        raise DataError(f"Expected --eval_folds among {named(known)}, found {named(unknown)}.")
     return divide(dataset, np.array([fold in eval_folds for fold in folds]))
 
 
@@ -108,7 +108,7 @@ def split_randomly(dataset: datasets.Dataset, test_size: float, seed: int) -> da
     if single:
         raise DataError(
             f"Expected at least two recordings of every class, one to train and one to evaluate on, "
-            f"found one of {', '.join(single)}; add recordings or remove the class."
+            f"found one of {named(single)}; add recordings or remove the class."
         )
     held_out = _hold_out(labels, connected_groups(dataset["content_hash"]), test_size, seed)
     return divide(dataset, held_out, groups_may_meet=True)
@@ -185,7 +185,7 @@ def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: boo
     missing = [name for index, name in enumerate(names) if index not in trained]
     if missing:
         raise DataError(
-            f"Expected every class in the part to train on, found no {', '.join(missing)}; "
+            f"Expected every class in the part to train on, found no {named(missing)}; "
             "hold out less or add recordings."
         )
     if not held_out.any():
@@ -195,7 +195,7 @@ def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: boo
         )
     unseen = [name for index, name in enumerate(names) if index not in evaluated]
     if unseen:
-        logger.warning("No recording of %s is held out: they will not be evaluated.", ", ".join(unseen))
+        logger.warning("No recording of %s is held out: they will not be evaluated.", named(unseen))
     train, test = dataset.select(np.flatnonzero(~held_out)), dataset.select(np.flatnonzero(held_out))
     check_parts(train, test, groups_may_meet)
     if "waveform" in dataset.column_names:  # streamed recordings have none before they are needed

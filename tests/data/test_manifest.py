@@ -292,8 +292,8 @@ def test_fold_and_group_columns_are_found_unless_turned_off(sounds, column: str)
         (
             "file_name,label\na.wav,x\na.wav,y\n",
             {},
-            "Expected every file once in {csv}, found a.wav again in line 3, as y and not as x; remove a line, or write "
-            "several classes into one cell (--label_separator).",
+            "Expected every file once in {csv}, found a.wav again in line 3, as y and not as x; remove a line, or "
+            "write several classes into one cell (--label_separator).",
         ),
         (
             "file_name,label\na.wav,x\nsub/../a.wav,x\n",

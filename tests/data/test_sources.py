@@ -410,7 +410,8 @@ def test_a_table_that_is_not_read_is_told(two_classes, caplog) -> None:
     (two_classes / "labels.csv").write_text("file_name,label\n")
     list_recordings(two_classes)
     assert caplog.messages == [
-        f"Not read, though they lie in {two_classes}: labels.csv; give a table as the data set if it names the classes."
+        f"Not read, though they lie in {two_classes}: labels.csv; give a table as the data set if it names the "
+        "classes."
     ]
 
 
