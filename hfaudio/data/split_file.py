@@ -9,7 +9,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 
-from hfaudio.data.errors import DataError
+from hfaudio.data.errors import DataError, named
 from hfaudio.data.recordings import LeftOut
 from hfaudio.data.splits import divide
 
@@ -100,7 +100,7 @@ def _read_rows(path: Path) -> dict[str, dict[str, str]]:
         ) from error
     if not {"file_name", "split"} <= set(columns):
         raise DataError(
-            f"Expected a table with {', '.join(COLUMNS)} at {path}, found {', '.join(columns) or 'no columns'}; "
+            f"Expected a table with {', '.join(COLUMNS)} at {path}, found {named(columns) or 'no columns'}; "
             "check --split."
         )
     rows: dict[str, dict[str, str]] = {}

@@ -16,7 +16,7 @@ import numpy as np
 from transformers import EvalPrediction
 
 from hfaudio.data import DataError, PreparedAudio, describe_listing
-from hfaudio.data.recordings import SPLIT_NAMES
+from hfaudio.data.parts import part_kind
 from hfaudio.evaluation import HEADLINES, Calibration, Interpretation, compute_metrics, write_error_review
 from hfaudio.training.checkpoints import (
     CheckpointError,
@@ -211,7 +211,8 @@ def folds_to_run(run: RunArguments) -> list[str]:
             f"Expected at least two folds, found {len(found)}; name their column with --fold_column, or make some "
             "with --num_folds."
         )
-    if run.data.num_folds is None and run.data.fold_column is None and {name.lower() for name in found} <= SPLIT_NAMES:
+    parts = all(part_kind(name) not in (None, "fold") for name in found)
+    if run.data.num_folds is None and run.data.fold_column is None and parts:
         raise DataError(
             f"Expected folds, found the given parts {', '.join(found)}, of which the one to test on would be trained "
             "on; make folds with --num_folds, or name the column of the parts with --fold_column."
