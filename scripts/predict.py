@@ -18,7 +18,7 @@ from hfaudio.command_line import FlagParser, exit_on
 from hfaudio.inference import BACKENDS, POOLINGS, ClassifierSettings, ModelError, Predictor
 from hfaudio.inference.audio_files import FileListError, find_audio, read_file_list
 from hfaudio.inference.bulk_prediction import RowSettings, predict_into, predicted_rows
-from hfaudio.inference.model_folder import find_model
+from hfaudio.inference.model_folder import find_model, hash_model
 from hfaudio.inference.prediction_journal import JournalError
 from hfaudio.inference.prediction_table import FORMATS, Row
 
@@ -43,6 +43,7 @@ def make_parser() -> FlagParser:
         "another default].",
     )
     add("--output", help="Where the table goes: .csv, .json, .jsonl, .parquet or .txt [the terminal].")
+    add("--overwrite", action="store_true", help="Replace an --output that is there, whatever it is.")
     add("--top_k", type=int, default=1, help="Classes that are named for each row.")
     add("--threshold", type=float, default=0.0, help="Classes that are less probable are left out.")
     add(
@@ -85,8 +86,10 @@ def main(argv: list[str]) -> int:
             threads=flags.threads,
             unknown_threshold=flags.unknown_threshold,
         )
-        write = to_terminal if flags.output is None else to_file
-        failed = write(predictor, flags, settings)
+        if flags.output is None:
+            failed = to_terminal(predictor, flags, settings)
+        else:
+            failed = to_file(predictor, folder, flags, settings)
     return SOME_UNREADABLE if failed else 0
 
 
@@ -135,18 +138,28 @@ def to_terminal(predictor: Predictor, flags: argparse.Namespace, settings: RowSe
     return failed
 
 
-def to_file(predictor: Predictor, flags: argparse.Namespace, settings: RowSettings) -> int:
+def to_file(predictor: Predictor, model: Path, flags: argparse.Namespace, settings: RowSettings) -> int:
     """Writes the table, with a progress bar, and returns how many rows have an error."""
     process, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    decisive = ("model", "window_seconds", "hop_seconds", "pooling", "backend", "unknown_threshold")
-    run = {name: getattr(flags, name) for name in decisive}
+    decisive = ("window_seconds", "hop_seconds", "pooling", "backend", "unknown_threshold")
+    run = {"model": f"{predictor.backend} {hash_model(model)}"} | {name: getattr(flags, name) for name in decisive}
     output = Path(flags.output)
     with tqdm(desc="Predicting", unit=" recordings", disable=process > 0 or None) as progress:
 
         def count(rows: list[Row]) -> None:
             progress.update(processes)
 
-        failed = predict_into(output, predictor, lambda: files_of(flags), settings, run, process, processes, count)
+        failed = predict_into(
+            output,
+            predictor,
+            lambda: files_of(flags),
+            settings,
+            run,
+            process=process,
+            processes=processes,
+            on_file=count,
+            overwrite=flags.overwrite,
+        )
     if process == 0:
         print(f"predictions: {output}" + (f" ({failed} recordings could not be read)" if failed else ""))
     return failed

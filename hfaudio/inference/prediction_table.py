@@ -1,6 +1,7 @@
 """Predictions as a table: on the terminal, or as CSV, JSON, JSONL, Parquet or Audacity's labels."""
 
 import csv
+import filecmp
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -59,24 +60,35 @@ def event_rows(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
         }
 
 
-def write_table(rows: Iterable[Row], columns: Sequence[str], path: str | os.PathLike[str]) -> None:
+def write_table(
+    rows: Iterable[Row], columns: Sequence[str], path: str | os.PathLike[str], overwrite: bool = True
+) -> None:
     """Writes rows, beside the file at first, which is replaced when all are written.
 
     Args:
         rows: With these columns; a few are held at a time.
         columns: In their order.
         path: Ends in one of `FORMATS`.
+        overwrite: Another file that is there is replaced.
+
+    Raises:
+        FileExistsError: Another file is there, and may not be replaced.
     """
     path = Path(path)
-    with _replacing(path) as partial:
+    with _replacing(path, overwrite) as partial:
         FORMATS[path.suffix.lower()](rows, columns, partial)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def _replacing(path: Path, overwrite: bool) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.writing")
     try:
         yield partial
+        if not overwrite and path.exists() and not filecmp.cmp(partial, path, shallow=False):
+            raise FileExistsError(
+                f"Expected nothing at {path}, found a file that came there meanwhile; move it away, or run again with "
+                "--overwrite."
+            )
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
