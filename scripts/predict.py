@@ -12,9 +12,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from hfaudio.command_line import FlagParser, exit_on, printable, run_script
+
+# isort: split
 from tqdm import tqdm
 
-from hfaudio.command_line import FlagParser, exit_on
 from hfaudio.inference import BACKENDS, POOLINGS, ClassifierSettings, ModelError, Predictor
 from hfaudio.inference.audio_files import FileListError, find_audio, read_file_list
 from hfaudio.inference.bulk_prediction import RowSettings, predict_into, predicted_rows
@@ -23,7 +25,6 @@ from hfaudio.inference.prediction_journal import JournalError
 from hfaudio.inference.prediction_table import FORMATS, Row
 
 SOME_UNREADABLE = 3
-STOPPED_READING = 141  # as where SIGPIPE ends a program
 REFERENCE_MODEL = Path(__file__).resolve().parents[1] / "model_card" / "esc10"
 
 
@@ -130,11 +131,11 @@ def files_of(flags: argparse.Namespace) -> Iterator[str]:
 def to_terminal(predictor: Predictor, flags: argparse.Namespace, settings: RowSettings) -> int:
     """Prints the rows as they come, and returns how many have an error."""
     failed = 0
-    print("\t".join(settings.columns))
+    print("\t".join(settings.columns), flush=True)
     for _, rows in predicted_rows(predictor, files_of(flags), settings):
         for row in rows:
             failed += row["error"] is not None
-            print("\t".join("" if value is None else str(value) for value in row.values()), flush=True)
+            print("\t".join("" if value is None else printable(str(value)) for value in row.values()), flush=True)
     return failed
 
 
@@ -161,13 +162,11 @@ def to_file(predictor: Predictor, model: Path, flags: argparse.Namespace, settin
             overwrite=flags.overwrite,
         )
     if process == 0:
-        print(f"predictions: {output}" + (f" ({failed} recordings could not be read)" if failed else ""))
+        print(
+            f"predictions: {printable(str(output))}" + (f" ({failed} recordings could not be read)" if failed else "")
+        )
     return failed
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except BrokenPipeError:  # whoever reads the rows has enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which Python flushes at its end
-        sys.exit(STOPPED_READING)
+    run_script(main, "run it again, and a table for --output goes on where it stopped")
