@@ -211,7 +211,7 @@ class FlagParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exits with code 2 and one sentence, without the usage."""
-        _fail(f"{message}; see --help.")
+        _fail(f"{message} See --help." if message.endswith("?") else f"{message}; see --help.")
 
     def format_usage(self) -> str:
         """One line, in place of a hundred flags."""
@@ -259,11 +259,10 @@ class FlagParser(argparse.ArgumentParser):
         wanted = flag.lstrip("-").replace("-", "_")
         own = [name.lstrip("-") for name, action in self._option_string_actions.items() if action.dest != "help"]
         nearest = get_close_matches(wanted, own, 1, cutoff=ALIKE)
-        if not nearest:
-            if others := _scripts_with(wanted, self.prog):
-                return f", which is one of {' and '.join(others)}"
-            nearest = get_close_matches(wanted, own, 1)
-        return f": did you mean --{nearest[0]}?" if nearest else ""
+        others = [] if nearest else _scripts_with(wanted, self.prog)
+        nearest = nearest or get_close_matches(wanted, own, 1)
+        elsewhere = f", which is one of {' and '.join(others)}" if others else ""
+        return f"{elsewhere}: did you mean --{nearest[0]}?" if nearest else elsewhere
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:

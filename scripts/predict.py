@@ -17,6 +17,7 @@ from hfaudio.command_line import FlagParser, exit_on, printable, run_script
 # isort: split
 from tqdm import tqdm
 
+from hfaudio.audio import AUDIO_EXTENSIONS
 from hfaudio.inference import BACKENDS, POOLINGS, ClassifierSettings, ModelError, Predictor
 from hfaudio.inference.audio_files import FileListError, find_audio, read_file_list
 from hfaudio.inference.bulk_prediction import RowSettings, predict_into, predicted_rows
@@ -43,7 +44,7 @@ def make_parser() -> FlagParser:
         help="A folder, or owner/name[@revision] on the Hub [the ten classes of model_card/esc10; HFAUDIO_MODEL names "
         "another default].",
     )
-    add("--output", help="Where the table goes: .csv, .json, .jsonl, .parquet or .txt [the terminal].")
+    add("--output", help="Where the table goes: a new .csv, .json, .jsonl, .parquet or .txt [the terminal].")
     add("--overwrite", action="store_true", help="Replace an --output that is there, whatever it is.")
     add("--top_k", type=int, default=1, help="Classes that are named for each row.")
     add("--threshold", type=float, default=0.0, help="Classes that are less probable are left out.")
@@ -74,6 +75,8 @@ def main(argv: list[str]) -> int:
         settings = RowSettings(flags.top_k, flags.threshold, flags.windows, flags.timeline)
         check(flags)
         folder = find_model(flags.model)
+        if flags.output is not None and folder.resolve() in Path(flags.output).resolve().parents:
+            raise ValueError(f"--output must not lie in the model's folder, found {flags.output}; give another.")
         if flags.window_seconds is None and (flags.windows or flags.timeline):
             flags.window_seconds = ClassifierSettings.read(folder).crop_seconds
         predictor = Predictor.from_pretrained(
@@ -110,8 +113,19 @@ def check(flags: argparse.Namespace) -> None:
             raise ValueError(f"Expected the folder {output.parent} for --output, found none; make it first.")
         if output.is_dir():
             raise ValueError(f"--output must be a file, found the folder {output}.")
+        own = [path for path in (*flags.paths, flags.files_from) if path is not None and _same(output, path)]
+        if own:
+            raise ValueError(f"--output must be another file than {own[0]}, which is read; give another.")
+    if flags.files_from is not None and Path(flags.files_from).suffix.lower() in AUDIO_EXTENSIONS:
+        raise ValueError(
+            f"--files_from must be a list of files, found {flags.files_from}; name recordings without it."
+        )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and (flags.output is None or flags.files_from == "-"):
         raise ValueError("Several processes need an --output, and cannot share --files_from -: change the flags.")
+
+
+def _same(output: Path, path: str) -> bool:
+    return output.exists() and os.path.exists(path) and output.samefile(path)
 
 
 def files_of(flags: argparse.Namespace) -> Iterator[str]:

@@ -73,7 +73,7 @@ class PredictionJournal:
         self._unfinish()
         for position, entry in enumerate(self._entries()):
             found = next(files, None)
-            if found != entry["file"]:
+            if found is None or found != entry["file"]:
                 raise JournalError(
                     f"Expected {entry['file']} next, as {self.path}, which an interrupted run has left, has it, found "
                     f"{found or 'no more files'}; restore the files, or start anew with --overwrite."
@@ -200,7 +200,7 @@ def _state(file: str, before: list[int] | None) -> State:
 def _is_as_it_was(file: str, state: State) -> bool:
     found = _stat(file)
     if state is None or found is None:
-        return state is found
+        return state is None and found is None
     if isinstance(state, str):
         return False
     if state["stat"] == found:

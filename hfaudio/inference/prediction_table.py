@@ -127,11 +127,18 @@ def _write_parquet(rows: Iterable[Row], columns: Sequence[str], path: Path) -> N
     with pq.ParquetWriter(path, schema) as writer:
         held: list[Row] = []
         for row in rows:
-            held.append(row)
+            held.append({name: _utf_8(value) for name, value in row.items()})
             if len(held) == ROWS_AT_ONCE:
                 writer.write_table(pa.Table.from_pylist(held, schema))
                 held = []
         writer.write_table(pa.Table.from_pylist(held, schema))
+
+
+def _utf_8(value: Any) -> Any:
+    """The same, with escapes for the bytes of a file name that are not UTF-8, which Parquet cannot hold."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _open(path: Path) -> TextIO:
