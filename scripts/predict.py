@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from hfaudio.command_line import FlagParser, exit_on, printable, run_script
+from hfaudio.command_line import FlagParser, exit_on, printable, run_script, show_messages
 
 # isort: split
 from tqdm import tqdm
@@ -70,6 +70,7 @@ def make_parser() -> FlagParser:
 def main(argv: list[str]) -> int:
     """Predicts, from flags to the table."""
     parser = make_parser()
+    show_messages()
     flags = parser.parse_args(parser.flags(argv))
     with exit_on(ModelError, FileListError, JournalError, ValueError):
         settings = RowSettings(flags.top_k, flags.threshold, flags.windows, flags.timeline)

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from hfaudio.inference.events import Event
 from hfaudio.inference.prediction import Prediction
+from hfaudio.spreadsheet_formulas import warn_of_formulas
 
 __all__ = ["FORMATS", "Row", "event_rows", "prediction_row", "table_columns", "write_table"]
 
@@ -98,7 +99,7 @@ def _write_csv(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
     with _open(path) as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(warn_of_formulas(rows, path.name.removeprefix(".").removesuffix(".writing")))
 
 
 def _write_json(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
