@@ -5,16 +5,16 @@ temperature of the out-of-fold predictions where that is shown to help, and with
 which a recording is called unknown. Both are written to its config.json.
 """
 
-import sys
+from hfaudio.command_line import FlagParser, exit_on, run_script
 
-from hfaudio.command_line import FlagParser, exit_on
+# isort: split
 from hfaudio.data import DataError
 from hfaudio.training import calibrate_saved_model, read_out_of_fold
 
 
-def main(argv: list[str]) -> None:
-    """Calibrates, from flags to the configuration."""
-    parser = FlagParser(prog="calibrate.py", description=__doc__)
+def make_parser() -> FlagParser:
+    """The flags."""
+    parser = FlagParser(unnamed="model", prog="calibrate.py", description=__doc__)
     parser.add_argument("--model", default="runs/latest", help="A folder.")
     parser.add_argument("--predictions", required=True, help="The out_of_fold.parquet of cross_validate.py.")
     parser.add_argument(
@@ -22,6 +22,12 @@ def main(argv: list[str]) -> None:
         type=float,
         help="Share of recordings of the known classes that may be called unknown [nothing is called unknown].",
     )
+    return parser
+
+
+def main(argv: list[str]) -> None:
+    """Calibrates, from flags to the configuration."""
+    parser = make_parser()
     flags = parser.parse_args(parser.flags(argv))
     with exit_on(DataError):
         predictions = read_out_of_fold(flags.predictions)
@@ -43,4 +49,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_script(main, "run it again; the model is as it was")

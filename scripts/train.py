@@ -3,14 +3,15 @@
 Without flags it trains on the built-in synthetic sounds, to show the way in a few minutes.
 """
 
-import sys
 from pathlib import Path
 
+from hfaudio.command_line import exit_on, run_script
+
+# isort: split
 import transformers
 from transformers.trainer_utils import HubStrategy
 
 import hfaudio  # noqa: F401  makes the pipeline below know the model
-from hfaudio.command_line import exit_on
 from hfaudio.data import AudioCrops, DataError
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import describe_metrics
@@ -40,15 +41,21 @@ from hfaudio.training import (
 PROOF_FAILED = 1
 
 
-def main(argv: list[str]) -> None:
-    """Runs one training, from flags to the finished folder."""
-    parser = CommandLineParser(
+def make_parser() -> CommandLineParser:
+    """The flags."""
+    return CommandLineParser(
         RunArguments.parts(),
         rarely_used=RARELY_USED,
+        unnamed="dataset",
         prog="train.py",
         description=__doc__,
         epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
     )
+
+
+def main(argv: list[str]) -> None:
+    """Runs one training, from flags to the finished folder."""
+    parser = make_parser()
     run = RunArguments.from_flags(parser, argv)
     with exit_on(DataError, CheckpointError, DivergedError, FileExistsError, PushError):
         if run.training.find_lr:
@@ -137,4 +144,4 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_script(main, "run it again; with --resume_from_checkpoint true it goes on at the last checkpoint")

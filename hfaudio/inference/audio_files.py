@@ -3,7 +3,7 @@
 import csv
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +19,7 @@ class FileListError(ValueError):
     """There is nothing to predict where it was looked for: one sentence says what to do."""
 
 
-def find_audio(sources: Iterable[str]) -> Iterator[str]:
+def find_audio(sources: Sequence[str]) -> Iterator[str]:
     """Gives the recordings that files, folders and patterns stand for.
 
     Args:
@@ -31,18 +31,16 @@ def find_audio(sources: Iterable[str]) -> Iterator[str]:
         Paths. They are found as they are asked for.
 
     Raises:
-        FileListError: There is nothing at a source.
+        FileListError: There is nothing at a source; it is raised before the first path.
     """
     for source in sources:
-        found = False
-        for path in _of_source(source):
-            found = True
-            yield path
-        if not found:
+        if next(_of_source(source), None) is None:
             raise FileListError(
                 f"Expected recordings at {source}, found {'none' if os.path.exists(source) else 'nothing'}; their "
                 f"names end in {', '.join(READABLE_EXTENSIONS)} and the like."
             )
+    for source in sources:
+        yield from _of_source(source)
 
 
 def _of_source(source: str) -> Iterator[str]:
@@ -93,18 +91,37 @@ def read_file_list(lines: TextIO, name: str, folder: Path) -> Iterator[str]:
         folder: What relative paths are relative to.
 
     Raises:
-        FileListError: A table has none of the columns `file_name`, `file`, `path` and `filename`.
+        FileListError: A table has none of the columns `file_name`, `file`, `path` and `filename`, or there is no path.
     """
+    found = False
+    try:
+        for path in _listed(lines, name):
+            if path.strip():
+                found = True
+                yield _at(folder, path)
+    except csv.Error as error:
+        raise FileListError(f"Expected a table in {name}, found something else ({error}).") from error
+    if not found:
+        raise FileListError(f"Expected paths in {name}, found none; give one a line.")
+
+
+def _at(folder: Path, path: str) -> str:
+    """Where a listed path leads; blanks around it are part of it only if there is such a file."""
+    exact, stripped = os.path.join(folder, path), os.path.join(folder, path.strip())
+    return exact if os.path.lexists(exact) or not os.path.lexists(stripped) else stripped
+
+
+def _listed(lines: TextIO, name: str) -> Iterator[str]:
     ending = os.path.splitext(name)[1].lower()
     if ending not in (".csv", ".tsv"):
-        yield from (os.path.join(folder, line.rstrip("\r\n")) for line in lines if line.strip())
+        yield from (line.rstrip("\r\n") for line in lines)
         return
     rows = csv.DictReader(lines, delimiter="\t" if ending == ".tsv" else ",")
     columns = rows.fieldnames or []
-    column = next((wanted for wanted in NAME_COLUMNS if wanted in columns), None)
+    column = next((one for wanted in NAME_COLUMNS for one in columns if one.strip() == wanted), None)
     if column is None:
         raise FileListError(
             f"Expected one of the columns {', '.join(NAME_COLUMNS)} in {name}, found {', '.join(columns) or 'none'}; "
             "rename the one with the paths."
         )
-    yield from (os.path.join(folder, row[column]) for row in rows if row[column])
+    yield from (row[column] or "" for row in rows)

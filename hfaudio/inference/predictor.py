@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -22,7 +21,7 @@ from hfaudio.inference.pooling import POOLINGS, Pooling, WindowPool, to_probabil
 from hfaudio.inference.prediction import Prediction
 from hfaudio.inference.recording_reader import Audio, RecordingReader
 
-__all__ = ["BACKENDS", "Predictor", "choose_backend"]
+__all__ = ["BACKENDS", "Predictor"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,27 +33,6 @@ NOT_FINITE = "the model scores it NaN or infinity: its weights, or the samples, 
 
 class _Scorer(Protocol):
     def score(self, waveforms: Sequence[np.ndarray]) -> np.ndarray: ...
-
-
-def choose_backend(folder: Path, backend: Backend = "auto", device: str | None = None) -> Backend:
-    """What runs the model of a folder: a backend as it is, or for `auto` the one that is there.
-
-    Args:
-        folder: Of a saved model.
-        backend: One of `BACKENDS`.
-        device: For torch; None takes any.
-
-    Raises:
-        ValueError: There is no such backend, or a device for one that has none to choose.
-    """
-    if backend not in BACKENDS:
-        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, found {backend!r}.")
-    if backend == "auto":
-        onnx = device is None and (folder / ONNX_FILE).is_file() and find_spec("onnxruntime") is not None
-        return "onnx" if onnx else "torch"
-    if backend != "torch" and device not in (None, "cpu"):
-        raise ValueError(f"A device needs the backend torch, found {device} with {backend}; leave one of them out.")
-    return backend
 
 
 class Predictor:
@@ -133,6 +111,11 @@ class Predictor:
             rate, max(1, round(window * rate)), max(1, round(hop * rate)), threads or available_cores()
         )
 
+    @property
+    def backend(self) -> str:
+        """The name of the class that scores, such as `OnnxBackend`."""
+        return type(self._scorer).__name__
+
     @classmethod
     def from_pretrained(
         cls,
@@ -157,18 +140,24 @@ class Predictor:
             ModelError: There is no such model, or none that this backend can load.
             ValueError: An argument lies outside its bounds.
         """
+        if backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, found {backend!r}.")
+        if backend in ("onnx", "onnx_int8") and device not in (None, "cpu"):
+            raise ValueError(
+                f"A device needs the backend torch, found {device} with {backend}; leave one of them out."
+            )
         folder = find_model(name_or_path)
         model = ClassifierSettings.read(folder)
-        chosen = choose_backend(folder, backend, device)
-        if backend == "auto" and chosen == "onnx":
-            try:
-                return cls(OnnxBackend(folder / ONNX_FILE, model), model, **settings)
-            except StaleGraphError as error:
-                if find_spec("torch") is None or not (folder / WEIGHTS_FILE).is_file():
-                    raise
-                logger.warning(f"{str(error).rstrip('.')}. PyTorch answers in its place.")
-                chosen = "torch"
-        backend = chosen
+        if backend == "auto":
+            onnx = device is None and (folder / ONNX_FILE).is_file() and find_spec("onnxruntime") is not None
+            backend = "torch"
+            if onnx:
+                try:
+                    return cls(OnnxBackend(folder / ONNX_FILE, model), model, **settings)
+                except StaleGraphError as error:
+                    if find_spec("torch") is None or not (folder / WEIGHTS_FILE).is_file():
+                        raise
+                    logger.warning(f"{str(error).rstrip('.')}. PyTorch answers in its place.")
         if backend in ("onnx", "onnx_int8"):
             graph = folder / (ONNX_FILE if backend == "onnx" else ONNX_INT8_FILE)
             return cls(OnnxBackend(graph, model), model, **settings)
