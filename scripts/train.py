@@ -105,8 +105,8 @@ def find_learning_rate(run: RunArguments) -> None:
     drawn = f"({run.training.output_dir}/find_lr.png)"
     if search.suggestion is None:
         print(
-            f"no suggestion: between the rates {search.rates[0]:.2g} and {search.rates[-1]:.2g} the loss does not fall "
-            f"by more than its noise; keep --learning_rate {run.training.learning_rate:g}, look for a mistake in "
+            f"no suggestion: between the rates {search.rates[0]:.2g} and {search.rates[-1]:.2g} the loss does not "
+            f"fall by more than its noise; keep --learning_rate {run.training.learning_rate:g}, look for a mistake in "
             f"labels, features or loss, or give larger batches {drawn}"
         )
     else:

@@ -24,8 +24,8 @@ FORGETTING = 0.1
 DIVERGED = 4.0
 FEWEST_POINTS = 10
 CLEAR = 8.0
-"""How many times the standard error of a fitted line the smoothed loss must fall to count: of 10 to 100 losses that are
-noise alone, smoothed in the same way, one search in a hundred falls as far.
+"""How many times the standard error of a fitted line the smoothed loss must fall to count: of 10 to 100 losses that
+are noise alone, smoothed in the same way, one search in a hundred falls as far.
 """
 ROUNDING = 1e-6  # of the loss
 

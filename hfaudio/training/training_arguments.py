@@ -32,6 +32,7 @@ ABOVE_ZERO = (
     "per_device_eval_batch_size",
     "gradient_accumulation_steps",
 )
+PRECISIONS = ("no", "bf16", "fp16")  # as accelerate calls them
 AT_LEAST_ZERO = (
     "focal_gamma",
     "freeze_backbone_epochs",
@@ -56,6 +57,8 @@ FIXED: dict[str, tuple[bool, str]] = {
     "prediction_loss_only": (False, "the predictions are written out"),
     "batch_eval_metrics": (False, "the metrics are of all recordings together"),
     "eval_do_concat_batches": (True, "the metrics are of all recordings together"),
+    "fp16_full_eval": (False, "the model is scored in single precision, as it is saved"),
+    "bf16_full_eval": (False, "the model is scored in single precision, as it is saved"),
     "gradient_checkpointing": (False, "the model is too small to gain by it"),
     "hub_always_push": (False, "an unfinished model is left out while an earlier one is being pushed"),
 }
@@ -235,6 +238,7 @@ class AudioTrainingArguments(TrainingArguments):
         if os.path.exists(self.output_dir) and not os.path.isdir(self.output_dir):
             raise ValueError(f"--output_dir must be a folder or a free name, found the file {self.output_dir}.")
         super().__post_init__()
+        self._check_precision()
         missing = set(self.report_to) - set(get_available_reporting_integrations())
         if missing:
             raise ValueError(f"--report_to {', '.join(sorted(missing))} needs a package that is not installed.")
@@ -257,6 +261,20 @@ class AudioTrainingArguments(TrainingArguments):
             value = getattr(self, one.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"--{one.name} must be a finite number, found {value}.")
+
+    def _check_precision(self) -> None:
+        """Refuses what the device would not do and say nothing; `accelerate` can ask for it too."""
+        precision = self.mixed_precision
+        source = f"--{precision}" if self.fp16 or self.bf16 else f"ACCELERATE_MIXED_PRECISION={precision}"
+        if precision not in PRECISIONS:
+            raise ValueError(
+                f"ACCELERATE_MIXED_PRECISION must be one of {', '.join(PRECISIONS)}, found {precision!r}."
+            )
+        if precision == "fp16" and self.device.type == "cpu":
+            raise ValueError(
+                f"{source} needs a GPU, found the CPU, which would train in fp32; give --bf16 "
+                "--use_cpu, or leave it out."
+            )
 
     def _check_hub_flags(self) -> None:
         if self.model_license is not None and not LICENSE.fullmatch(self.model_license):
