@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hfaudio.evaluation.text_fitting import POINTS, fit_text, text_inches
+from hfaudio.evaluation.text_fitting import POINTS, fit_text, fonts_for, text_inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +35,11 @@ def draw_confusion_matrix(counts: np.ndarray, class_names: Sequence[str]) -> "Fi
         counts: `(num_labels, num_labels)`, a row for each true class.
         class_names: In the order of the indices.
     """
+    with fonts_for(class_names) as drawable:
+        return _draw(counts, [drawable(name) for name in class_names])
+
+
+def _draw(counts: np.ndarray, class_names: Sequence[str]) -> "Figure":
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hfaudio.evaluation.text_fitting import fit_text, text_inches
+from hfaudio.data.html_pages import left_to_right
+from hfaudio.evaluation.text_fitting import fit_text, fonts_for, text_inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,7 @@ SILENCE = math.log(1e-6) * DECIBELS  # the offset in the feature extractor's log
 PANEL = (3.75, 2.5)  # inches
 LINE = 3.0  # inches above a panel
 TITLE_FONT = 9.0  # points
+TEXTS = ("label", "predicted", "worst_class", "file_name")  # of a row
 
 
 def draw_top_losses(rows: Sequence[Mapping[str, Any]], waveforms: Iterable[Any], sampling_rate: int) -> "Figure":
@@ -38,6 +40,13 @@ def draw_top_losses(rows: Sequence[Mapping[str, Any]], waveforms: Iterable[Any],
     Raises:
         ValueError: A waveform is empty, not finite or not of one dimension.
     """
+    texts = [{key: row[key] for key in TEXTS if key in row} for row in rows]
+    with fonts_for(text for own in texts for text in own.values()) as drawable:
+        written = [{key: drawable(text) for key, text in own.items()} for own in texts]
+        return _draw([{**row, **own} for row, own in zip(rows, written, strict=True)], waveforms, sampling_rate)
+
+
+def _draw(rows: Sequence[Mapping[str, Any]], waveforms: Iterable[Any], sampling_rate: int) -> "Figure":
     from matplotlib.figure import Figure
 
     columns = min(4, math.ceil(math.sqrt(len(rows))))
@@ -134,7 +143,7 @@ def _title(row: Mapping[str, Any]) -> str:
     else:
         probabilities = (f" ({row['probability']:.0%})", f" ({row['predicted_probability']:.0%})")
         lines = []
-    whole = f"{label}{probabilities[0]} → {predicted}{probabilities[1]}"
+    whole = f"{left_to_right(label)}{probabilities[0]} → {left_to_right(predicted)}{probabilities[1]}"
     if text_inches(whole, TITLE_FONT) <= LINE:
         lines = [whole, *lines]
     else:
@@ -143,4 +152,5 @@ def _title(row: Mapping[str, Any]) -> str:
 
 
 def _line(text: str, after: str, before: str = "") -> str:
-    return before + fit_text(text, TITLE_FONT, LINE - text_inches(before + after, TITLE_FONT)) + after
+    fitted = fit_text(text, TITLE_FONT, LINE - text_inches(before + after, TITLE_FONT))
+    return before + left_to_right(fitted) + after

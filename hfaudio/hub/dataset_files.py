@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +81,7 @@ def write_dataset_files(listing: Listing, audio: PreparedAudio, folder: Path) ->
         PushError: The disk is full, or a recording is too large or gone.
     """
     by_name = {recording.file_name: recording for recording in listing.recordings}
-    recordings = [by_name[name] for name in audio.dataset["file_name"]]
+    recordings = _with_public_groups([by_name[name] for name in audio.dataset["file_name"]])
     rows = list(zip(recordings, audio.dataset["label"][:], _parts(recordings), strict=True))
     # A stream shuffles rows that stand near each other: those of a class must not come together.
     rows.sort(key=lambda row: xxhash.xxh64_intdigest(row[0].file_name.encode()))
@@ -148,6 +148,15 @@ def public_name(file_name: str) -> str:
     """
     path = Path(os.path.normpath(file_name))
     return path.name if path.is_absolute() else "/".join(part for part in path.parts if part != "..")
+
+
+def _with_public_groups(recordings: Sequence[Recording]) -> list[Recording]:
+    """The recordings with groups that tell no absolute path, and are as different as before."""
+    groups = {recording.group for recording in recordings if recording.group is not None}
+    paths = [group for group in groups if os.path.isabs(group)]
+    shared = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+    public = {path: os.path.relpath(path, shared) for path in paths}
+    return [replace(recording, group=public.get(recording.group or "", recording.group)) for recording in recordings]
 
 
 def _parts(recordings: Sequence[Recording]) -> list[str]:

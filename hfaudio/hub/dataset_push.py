@@ -133,8 +133,10 @@ def push_dataset(
         }
         with hub_sentences(target.repo_id, AGAIN):
             commit = commit_files(target, PushedFiles(contents), "Push a data set", _is_shard)
-        sizes = {name: content.stat().st_size for name, content in contents.items() if isinstance(content, Path)}
-        sizes["README.md"] = len(card.encode())
+        sizes = {
+            name: len(content) if isinstance(content, bytes) else content.stat().st_size
+            for name, content in contents.items()
+        }
     _prove(files, target.repo_id, commit.revision, target.token)
     if target.tag is not None:
         with hub_sentences(target.repo_id, AGAIN):

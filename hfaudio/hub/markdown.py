@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from hfaudio.evaluation.text_fitting import REORDERING
+
 __all__ = ["code_block", "markdown_table", "markdown_text", "python_text", "shell_text"]
 
 # An underscore within a word is no emphasis, and may be part of what is looked for, such as a class or a token.
@@ -18,6 +20,8 @@ NOTHING = "\N{EN DASH}"
 
 def markdown_text(value: object) -> Markup:
     """Writes a value so that it stands there as text: in a sentence, a heading or the cell of a table.
+
+    What would turn round the text after it, and what is no Unicode, is escaped with a backslash.
 
     What Markdown or HTML would take for something else becomes a character reference, which no reader takes for a part
     of a table, a tag or an emphasis (CommonMark 0.31, section 2.5). Line breaks become spaces.
@@ -31,8 +35,8 @@ def markdown_text(value: object) -> Markup:
     """
     if isinstance(value, Markup):
         return value
-    line = "".join(" " if unicodedata.category(one) in ("Cc", "Zl", "Zp") else one for one in str(value))
-    return Markup(SPECIAL.sub(lambda found: f"&#{ord(found[0])};", " ".join(line.split())))
+    line = " ".join("".join(map(_plain, str(value))).split())
+    return Markup(SPECIAL.sub(lambda found: f"&#{ord(found[0])};", line))
 
 
 def markdown_table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> Markup:
@@ -64,6 +68,12 @@ def python_text(value: str) -> Markup:
 def shell_text(value: str) -> Markup:
     """Writes text as one word of a command line, for a block of code."""
     return Markup(shlex.quote(value))
+
+
+def _plain(character: str) -> str:
+    if unicodedata.bidirectional(character) in REORDERING or unicodedata.category(character) == "Cs":
+        return character.encode("unicode_escape").decode()
+    return " " if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character
 
 
 def _has_letters(cell: str) -> bool:

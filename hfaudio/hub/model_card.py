@@ -58,7 +58,9 @@ def write_model_card(
     template = next(place for place in TEMPLATE_PLACES if place.is_file())
     environment = _environment(template.parent)
     path = folder / "README.md"
-    ModelCard(environment.get_template(template.name).render(_facts(folder, run, trained, name, command))).save(path)
+    text = environment.get_template(template.name).render(_facts(folder, run, trained, name, command))
+    # The name of a folder, and so of a model, need not be text.
+    ModelCard(text.encode(errors="backslashreplace").decode()).save(path)
     return path
 
 

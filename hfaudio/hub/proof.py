@@ -150,7 +150,7 @@ class Probe:
         pulled = f"{repo_id} at revision {revision}"
         with TemporaryDirectory(prefix="hfaudio-proof-") as folder:
             np.save(Path(folder) / "probe.npy", self.waveform)
-            np.savez(Path(folder) / "graph_inputs.npz", **self.graph_inputs)
+            np.savez(Path(folder) / "graph_inputs.npz", **self.graph_inputs)  # type: ignore[arg-type]  # no flag of its
             environment = {name: value for name, value in os.environ.items() if name not in OF_OTHER_CACHES}
             environment |= {"HF_HOME": folder, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
             token = token or get_token()

@@ -257,8 +257,9 @@ def commit_files(target: HubTarget, files: PushedFiles, message: str, replaced: 
     ]
     if target.revision is not None and not target.revision.startswith("refs/"):
         api.create_branch(target.repo_id, branch=target.revision, repo_type=repo_type, exist_ok=True)
-    info = api.repo_info(target.repo_id, revision=target.revision, repo_type=repo_type)
-    others = sorted({one.rfilename for one in info.siblings or ()} - set(files.contents))
+    latest = api.repo_info(target.repo_id, revision=target.revision, repo_type=repo_type).sha
+    there = api.list_repo_files(target.repo_id, revision=latest, repo_type=repo_type)
+    others = sorted(set(there) - set(files.contents))
     removed = [name for name in others if replaced(name)]
     commit = api.create_commit(
         target.repo_id,
@@ -267,7 +268,7 @@ def commit_files(target: HubTarget, files: PushedFiles, message: str, replaced: 
         repo_type=repo_type,
         revision=target.revision,
         create_pr=target.create_pr,
-        parent_commit=info.sha,
+        parent_commit=latest,
     )
     kept = [name for name in others if name not in removed]
     return PushedCommit(commit.oid, commit.pr_url or commit.commit_url, removed, kept)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,27 +84,38 @@ def write_space(
 
 
 def find_examples(folder: str | os.PathLike[str]) -> list[Path]:
-    """The recordings of a folder that a page offers to try.
+    """The recordings of a folder that a page offers to try, and thereby makes public.
 
     Args:
         folder: With WAV, FLAC, Ogg or MP3 files.
 
     Raises:
-        PushError: There are none, too many, or too large ones.
+        PushError: There are none, too many, or too large ones, or one is a link or no recording.
     """
     folder = Path(folder)
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SOUNDS)
+    paths = sorted(path for path in folder.glob("[!.]*") if path.suffix.lower() in SOUNDS)
     if not 1 <= len(paths) <= MOST_EXAMPLES:
         raise PushError(
             f"Expected 1 to {MOST_EXAMPLES} WAV, FLAC, Ogg or MP3 files in {folder}, found {len(paths)}; choose those "
             "that visitors should try."
         )
     for path in paths:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise PushError(
+                f"Expected recordings in {folder}, found {path.name}, which is a link or no regular file; put the "
+                "file itself there."
+            )
         if path.stat().st_size > LARGEST_EXAMPLE:
             raise PushError(
                 f"Expected examples of at most {LARGEST_EXAMPLE / 1e6:g} MB, found {path.stat().st_size / 1e6:.1f} MB "
                 f"in {path}; cut it."
             )
+        try:
+            soundfile.info(path)
+        except soundfile.SoundFileError as error:
+            raise PushError(
+                f"Expected a recording in {path}, found none that can be read; choose one that visitors can try."
+            ) from error
     return paths
 
 

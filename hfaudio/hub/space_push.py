@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from huggingface_hub import HfApi
 
+from hfaudio.hub.name_list import name_list
 from hfaudio.hub.push import PushedModel, hub_sentences
 from hfaudio.hub.space_folder import write_space
 
@@ -21,16 +22,20 @@ class PushedSpace:
     Attributes:
         url: Its address.
         needs_token: The model is private: the page needs a token that may read it.
+        examples: The names of the recordings that it plays; none if these are built-in sounds.
     """
 
     url: str
     needs_token: bool
+    examples: Sequence[str] = ()
 
     def describe(self) -> str:
-        """Where it is, and what it lacks."""
+        """Where it is, what it plays, and what it lacks."""
+        examples = f"; it plays the recordings {name_list(self.examples)}" if self.examples else ""
         if self.needs_token:
-            return f"page: {self.url}; the model is private: give the Space a secret HF_TOKEN that may read it"
-        return f"page: {self.url}"
+            secret = "the model is private: give the Space a secret HF_TOKEN that may read it"
+            return f"page: {self.url}{examples}; {secret}"
+        return f"page: {self.url}{examples}"
 
 
 def push_space(
@@ -68,4 +73,4 @@ def push_space(
             delete_patterns="examples/*",
         )
         needs_token = bool(api.model_info(model.repo_id).private)
-    return PushedSpace(str(url), needs_token)
+    return PushedSpace(str(url), needs_token, [path.name for path in examples])

@@ -51,3 +51,8 @@ def test_recordings_of_no_class_and_of_several_are_named(tmp_path: Path) -> None
     assert "cat; dog" in page
     assert re.search(r"<b>none( →|</b>)", page)
     assert "the class that adds most to the loss" in page
+
+
+def test_two_names_from_right_to_left_stay_in_their_order(tmp_path: Path) -> None:
+    page = page_of(tmp_path, [0] * 14, names=("\u05d0", "\u05d1"))
+    assert "<b>\u200e\u05d0\u200e → \u200e\u05d1\u200e</b>" in page

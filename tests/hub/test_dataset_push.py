@@ -13,7 +13,7 @@ import datasets
 import pyarrow.parquet
 import pytest
 from datasets.arrow_writer import ParquetWriter
-from huggingface_hub import DatasetCard, constants
+from huggingface_hub import CommitOperationAdd, DatasetCard, HfApi, constants
 
 from hfaudio.data import (
     Columns,
@@ -415,3 +415,47 @@ def test_a_repository_must_be_named(main_of, capsys, two_classes) -> None:
     assert "Expected a --repo_id such as owner/name, found none." in fails(
         main_of("push_dataset"), capsys, [str(two_classes)]
     )
+
+
+def test_recordings_behind_links_are_told(hub_here, push, capsys, two_classes, write_tone) -> None:
+    outside = write_tone("private/tone.wav", frequency=1234.0)
+    (two_classes / "high" / "linked.wav").symlink_to(outside)
+    (two_classes / "high" / "passwd.wav").symlink_to("/etc/passwd")
+    (two_classes / "low" / "other.wav").symlink_to(two_classes / "low" / "nowhere.wav")
+    (two_classes / "secrets.txt").write_text("private")
+    (two_classes / "high" / "secrets.txt").write_text("private")
+    push(two_classes, "--on_bad", "skip")
+    told = capsys.readouterr().out
+    assert "1 recording outside of the folder, by links or paths, went too: high/linked.wav\n" in told
+    files = hub_here.repositories["datasets", NAME].files()
+    assert set(files) == {".gitattributes", CARD, LEFT_OUT, "data/train-00000-of-00001.parquet"}
+    assert not [name for name, content in files.items() if b"root:" in content or b"private" in content]
+    assert "high/passwd.wav" in files[LEFT_OUT].decode()
+    assert f"files: {CARD} (" in told
+    assert "of every recording: audio, label, file_name; its file as it is, with the tags written in it\n" in told
+
+
+def test_recordings_that_were_cut_from_files_are_told(hub_here, push, capsys, write_table) -> None:
+    columns = ("--label_column", "class", "--start_column", "from", "--end_column", "to")
+    push(write_table(",from,to", lambda index: ",0.1,0.2"), *columns)
+    assert "12 recordings cut from longer files: the whole files went\n" in capsys.readouterr().out
+
+
+def test_what_others_put_there_stays_and_is_told(hub_here, push, capsys, two_classes) -> None:
+    api = HfApi()
+    api.create_repo(NAME, repo_type="dataset")
+    old = ("data/train-00000-of-00002.parquet", "data/mine-of-me.parquet", "LICENSE", "data/notes.md")
+    changes = [CommitOperationAdd(name, b"old") for name in old]
+    api.create_commit(NAME, changes, commit_message="before", repo_type="dataset")
+    push(two_classes)
+    told = capsys.readouterr().out
+    assert "removed there, of an earlier push: data/train-00000-of-00002.parquet\n" in told
+    assert "kept there: .gitattributes, LICENSE, data/mine-of-me.parquet, data/notes.md\n" in told
+    assert set(old[1:]) <= set(hub_here.repositories["datasets", NAME].files())
+
+
+def test_groups_that_are_paths_of_the_machine_lose_what_they_share(hub_here, push, write_table) -> None:
+    table = write_table(",from", lambda index: f",/home/me/tapes/{'ab'[index % 2]}/{index // 6}")
+    push(table, "--label_column", "class", "--group_column", "from")
+    rows = rows_of(datasets.load_dataset(NAME, split="train"))
+    assert {row["group"] for row in rows.values()} == {"a/0", "a/1", "b/0", "b/1"}

@@ -47,6 +47,7 @@ def fails(main: Callable[..., None], capsys: pytest.CaptureFixture[str], *flags:
         (("--push_to_hub", "--hub_always_push"), "--hub_always_push must be False, found True: an unfinished model"),
         (("--push_to_hub", "--find_lr"), "--push_to_hub needs a training, found --find_lr, which trains nothing."),
         (("--hub_model_id", "owner/x"), "--hub_model_id needs --push_to_hub, found none."),
+        (("--push_recordings",), "--push_recordings needs --push_to_hub, found none."),
     ],
 )
 def test_flags_that_could_only_be_ignored(train, capsys, flags, sentence) -> None:
@@ -85,6 +86,25 @@ def test_an_unfinished_model_is_pushed_without_what_resuming_needs(
         "gitattributes",
     }
     assert Predictor.from_pretrained(f"owner/tones@{unfinished.sha}").settings.class_names == ("high", "low")
+
+
+@pytest.mark.parametrize("flags", [(), ("--push_recordings",)])
+def test_all_that_a_training_writes_is_pushed_but_recordings_when_asked_for_alone(
+    hub_here, train, capsys, two_classes, monkeypatch, tmp_path, flags
+) -> None:
+    monkeypatch.setattr(Probe, "compare", lambda *arguments: 0.0)
+    output = tmp_path / "tones"
+    train(*TINY, "--dataset", two_classes, "--output_dir", output, "--push_to_hub", *flags)
+    written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
+    recordings = {"eval/top_losses.html", "eval/top_losses.png"}
+    assert recordings <= written
+    pushed = hub_here.repositories["models", "owner/tones"].files()
+    assert set(pushed) - {".gitattributes"} == (written if flags else written - recordings)
+    assert (b"<audio" in b"".join(pushed.values())) == bool(flags)
+    card = pushed["README.md"].decode()
+    assert ("plays the worst, and holds these recordings." in card) == bool(flags)
+    assert ("the recordings themselves are not in this repository." in card) != bool(flags)
+    assert ("HELD-OUT RECORDINGS are in" in capsys.readouterr().out) == bool(flags)
 
 
 def test_a_training_outlives_a_push_that_fails(hub_here, train, two_classes, monkeypatch, caplog, tmp_path) -> None:

@@ -1,6 +1,7 @@
 """The folder of a Space, and its push over a Hub on this machine."""
 
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -116,3 +117,16 @@ def test_nothing_is_written_over(tmp_path, model_folder) -> None:
     with pytest.raises(PushError, match="Expected an empty folder for the Space at .*, found files"):
         write_space(tmp_path / "space", model_folder, "owner/sounds", REVISION)
     assert (tmp_path / "space" / "app.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "text"])
+def test_an_example_is_a_recording_and_lies_there_itself(tmp_path, write_tone, kind) -> None:
+    path = write_tone("clips/tone.wav").with_name("other.wav")
+    if kind == "link":
+        path.symlink_to(write_tone("private.wav"))
+    elif kind == "pipe":
+        os.mkfifo(path)  # that opening it would never end
+    else:
+        path.write_text("root:x:0:0")
+    with pytest.raises(PushError, match="other.wav, (which is a link or no regular file; put|found none that can be)"):
+        find_examples(tmp_path / "clips")

@@ -51,6 +51,7 @@ def test_a_later_page_has_its_own_examples_alone(hub_here, push, write_tone, cap
     push("--space", "owner/try", "--space_examples", write_tone("clips/tone.wav").parent)
     files = hub_here.repositories["spaces", "owner/try"].commit_at().files
     assert [name for name in files if name.startswith("examples/")] == ["examples/tone.wav"]
+    assert "; it plays the recordings tone.wav; the model is private" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
