@@ -143,7 +143,7 @@ def write_models(folder: str) -> None:
     extractor = SpectrogramCNNFeatureExtractor(mean=[[-5.0] * 64], std=[[4.0] * 64])
     model.save_pretrained(folder)
     extractor.save_pretrained(folder)
-    export_onnx(model, extractor, Path(folder, ONNX_FILE))
+    export_onnx(model, extractor, Path(folder, ONNX_FILE), folder)
     settings = ClassifierSettings.read(folder)
     quantize_onnx(Path(folder, ONNX_FILE), noise(CALIBRATION_CLIPS), settings, Path(folder, ONNX_INT8_FILE))
     torch.onnx.export(

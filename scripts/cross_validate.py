@@ -5,12 +5,13 @@ alone. With --final_model a model is then trained on all recordings, for the Hub
 that was interrupted goes on where it stopped.
 """
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hfaudio.command_line import exit_on
+from hfaudio.command_line import exit_on, run_script
+
+# isort: split
 from hfaudio.data import DataError
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import HEADLINES
@@ -57,15 +58,21 @@ class CrossValidationArguments(RunArguments):
         return [*super().parts(), FinalModelArguments]
 
 
-def main(argv: list[str]) -> None:
-    """Runs all folds, from flags to the summary, and what follows them."""
-    parser = CommandLineParser(
+def make_parser() -> CommandLineParser:
+    """The flags."""
+    return CommandLineParser(
         CrossValidationArguments.parts(),
         rarely_used=RARELY_USED,
+        unnamed="dataset",
         prog="cross_validate.py",
         description=__doc__,
         epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
     )
+
+
+def main(argv: list[str]) -> None:
+    """Runs all folds, from flags to the summary, and what follows them."""
+    parser = make_parser()
     run = CrossValidationArguments.from_flags(parser, argv)
     with exit_on(DataError, CheckpointError, DivergedError, FileExistsError):
         result = cross_validate(run, run.final.final_model)
@@ -108,7 +115,12 @@ def report(result: CrossValidation, output_dir: Path) -> None:
         spread = "" if scores["std"] is None else f" ± {form.format(scores['std'])}"
         of_folds = ", ".join(f"{fold}: {form.format(score)}" for fold, score in scores["folds"].items())
         print(f"{words} {form.format(scores['mean'])}{spread} over {len(result.folds)} folds ({of_folds})")
-    if summary["ece"] is not None:
+    if summary["temperature_refused"] is not None:
+        print(
+            f"expected calibration error {summary['ece_before']:.1%}; no temperature was kept: "
+            f"{summary['temperature_refused']}"
+        )
+    else:
         print(
             f"expected calibration error {summary['ece_before']:.1%}, {summary['ece']:.1%} with a temperature "
             f"({summary['temperature']:.3f}; scripts/calibrate.py puts it into a model)"
@@ -119,4 +131,4 @@ def report(result: CrossValidation, output_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_script(main, "run it again, and it goes on where it stopped")

@@ -7,17 +7,18 @@ With --int8 there is a second one, model_int8.onnx, with convolutions in 8-bit i
 onnx_int8. Recordings of a data set with the model's classes say which numbers occur, and others what it costs.
 """
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hfaudio.command_line import exit_on, run_script
+
+# isort: split
 import datasets
 import numpy as np
 from transformers import EvalPrediction
 
-from hfaudio.command_line import exit_on
 from hfaudio.data import DataError, PreparedAudio, split_by_file, split_randomly
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import compute_metrics, describe_metrics
@@ -63,10 +64,16 @@ class ExportArguments:
             raise ValueError("--split needs --int8, found none; add it to have a quantized graph.")
 
 
+def make_parser() -> CommandLineParser:
+    """The flags."""
+    return CommandLineParser(
+        [ExportArguments, SourceArguments], unnamed="model", prog="export_onnx.py", description=__doc__
+    )
+
+
 def main(argv: list[str]) -> None:
     """Exports, from flags to the graph."""
-    parser = CommandLineParser([ExportArguments, SourceArguments], prog="export_onnx.py", description=__doc__)
-    arguments, source = parser.parse(argv)
+    arguments, source = make_parser().parse(argv)
     with exit_on(ModelError, DataError, ValueError):
         if source != SourceArguments() and not arguments.int8:
             raise ValueError("The flags of a data set need --int8, found none; add it to have a quantized graph.")
@@ -75,7 +82,7 @@ def main(argv: list[str]) -> None:
         if not path.parent.is_dir():
             raise ValueError(f"Expected the folder {path.parent} for --output, found none; make it first.")
         model = TorchBackend(folder, device="cpu")
-        difference = export_onnx(model.model, model.extractor, path)
+        difference = export_onnx(model.model, model.extractor, path, folder)
         print(f"graph: {path} ({_megabytes(path)}); the scores differ from PyTorch's by {difference:.1g}")
         if arguments.int8:
             settings = ClassifierSettings.read(folder)
@@ -143,4 +150,4 @@ def _megabytes(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_script(main, "run it again; no graph was replaced by half of one")

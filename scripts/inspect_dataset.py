@@ -4,11 +4,12 @@ The report is one HTML file to look at, and a JSON file of the same name with ev
 """
 
 import dataclasses
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hfaudio.command_line import exit_on
+from hfaudio.command_line import exit_on, run_script
+
+# isort: split
 from hfaudio.data import DataError, DatasetReport, describe_dataset, make_example, typical_recordings, write_report
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.training import SourceArguments, staged_folder
@@ -31,15 +32,19 @@ class ReportArguments:
             raise ValueError(f"--output must be a file, found the folder {self.output}.")
 
 
-def main(argv: list[str]) -> None:
-    """Makes one report, from flags to both files."""
-    parser = CommandLineParser(
+def make_parser() -> CommandLineParser:
+    """The flags."""
+    return CommandLineParser(
         (SourceArguments, ReportArguments),
         unnamed="dataset",
         prog="inspect_dataset.py",
         description=__doc__,
     )
-    source, arguments = parser.parse(argv)
+
+
+def main(argv: list[str]) -> None:
+    """Makes one report, from flags to both files."""
+    source, arguments = make_parser().parse(argv)
     output = Path(arguments.output)
     with exit_on(DataError):
         audio = source.load(SAMPLING_RATE)
@@ -70,4 +75,4 @@ def training_command(source: SourceArguments, report: DatasetReport) -> list[str
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_script(main, "run it again: what is prepared is kept")

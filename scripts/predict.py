@@ -12,18 +12,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from hfaudio.command_line import FlagParser, exit_on, printable, run_script, show_messages
+
+# isort: split
 from tqdm import tqdm
 
-from hfaudio.command_line import FlagParser, exit_on
+from hfaudio.audio import AUDIO_EXTENSIONS
 from hfaudio.inference import BACKENDS, POOLINGS, ClassifierSettings, ModelError, Predictor
 from hfaudio.inference.audio_files import FileListError, find_audio, read_file_list
 from hfaudio.inference.bulk_prediction import RowSettings, predict_into, predicted_rows
-from hfaudio.inference.model_folder import find_model
+from hfaudio.inference.model_folder import find_model, hash_model
 from hfaudio.inference.prediction_journal import JournalError
 from hfaudio.inference.prediction_table import FORMATS, Row
 
 SOME_UNREADABLE = 3
-STOPPED_READING = 141  # as where SIGPIPE ends a program
 REFERENCE_MODEL = Path(__file__).resolve().parents[1] / "model_card" / "esc10"
 
 
@@ -42,7 +44,8 @@ def make_parser() -> FlagParser:
         help="A folder, or owner/name[@revision] on the Hub [the ten classes of model_card/esc10; HFAUDIO_MODEL names "
         "another default].",
     )
-    add("--output", help="Where the table goes: .csv, .json, .jsonl, .parquet or .txt [the terminal].")
+    add("--output", help="Where the table goes: a new .csv, .json, .jsonl, .parquet or .txt [the terminal].")
+    add("--overwrite", action="store_true", help="Replace an --output that is there, whatever it is.")
     add("--top_k", type=int, default=1, help="Classes that are named for each row.")
     add("--threshold", type=float, default=0.0, help="Classes that are less probable are left out.")
     add(
@@ -67,11 +70,14 @@ def make_parser() -> FlagParser:
 def main(argv: list[str]) -> int:
     """Predicts, from flags to the table."""
     parser = make_parser()
+    show_messages()
     flags = parser.parse_args(parser.flags(argv))
     with exit_on(ModelError, FileListError, JournalError, ValueError):
         settings = RowSettings(flags.top_k, flags.threshold, flags.windows, flags.timeline)
         check(flags)
         folder = find_model(flags.model)
+        if flags.output is not None and folder.resolve() in Path(flags.output).resolve().parents:
+            raise ValueError(f"--output must not lie in the model's folder, found {flags.output}; give another.")
         if flags.window_seconds is None and (flags.windows or flags.timeline):
             flags.window_seconds = ClassifierSettings.read(folder).crop_seconds
         predictor = Predictor.from_pretrained(
@@ -85,8 +91,10 @@ def main(argv: list[str]) -> int:
             threads=flags.threads,
             unknown_threshold=flags.unknown_threshold,
         )
-        write = to_terminal if flags.output is None else to_file
-        failed = write(predictor, flags, settings)
+        if flags.output is None:
+            failed = to_terminal(predictor, flags, settings)
+        else:
+            failed = to_file(predictor, folder, flags, settings)
     return SOME_UNREADABLE if failed else 0
 
 
@@ -106,8 +114,19 @@ def check(flags: argparse.Namespace) -> None:
             raise ValueError(f"Expected the folder {output.parent} for --output, found none; make it first.")
         if output.is_dir():
             raise ValueError(f"--output must be a file, found the folder {output}.")
+        own = [path for path in (*flags.paths, flags.files_from) if path is not None and _same(output, path)]
+        if own:
+            raise ValueError(f"--output must be another file than {own[0]}, which is read; give another.")
+    if flags.files_from is not None and Path(flags.files_from).suffix.lower() in AUDIO_EXTENSIONS:
+        raise ValueError(
+            f"--files_from must be a list of files, found {flags.files_from}; name recordings without it."
+        )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and (flags.output is None or flags.files_from == "-"):
         raise ValueError("Several processes need an --output, and cannot share --files_from -: change the flags.")
+
+
+def _same(output: Path, path: str) -> bool:
+    return output.exists() and os.path.exists(path) and output.samefile(path)
 
 
 def files_of(flags: argparse.Namespace) -> Iterator[str]:
@@ -127,34 +146,42 @@ def files_of(flags: argparse.Namespace) -> Iterator[str]:
 def to_terminal(predictor: Predictor, flags: argparse.Namespace, settings: RowSettings) -> int:
     """Prints the rows as they come, and returns how many have an error."""
     failed = 0
-    print("\t".join(settings.columns))
+    print("\t".join(settings.columns), flush=True)
     for _, rows in predicted_rows(predictor, files_of(flags), settings):
         for row in rows:
             failed += row["error"] is not None
-            print("\t".join("" if value is None else str(value) for value in row.values()), flush=True)
+            print("\t".join("" if value is None else printable(str(value)) for value in row.values()), flush=True)
     return failed
 
 
-def to_file(predictor: Predictor, flags: argparse.Namespace, settings: RowSettings) -> int:
+def to_file(predictor: Predictor, model: Path, flags: argparse.Namespace, settings: RowSettings) -> int:
     """Writes the table, with a progress bar, and returns how many rows have an error."""
     process, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    decisive = ("model", "window_seconds", "hop_seconds", "pooling", "backend", "unknown_threshold")
-    run = {name: getattr(flags, name) for name in decisive}
+    decisive = ("window_seconds", "hop_seconds", "pooling", "backend", "unknown_threshold")
+    run = {"model": f"{predictor.backend} {hash_model(model)}"} | {name: getattr(flags, name) for name in decisive}
     output = Path(flags.output)
     with tqdm(desc="Predicting", unit=" recordings", disable=process > 0 or None) as progress:
 
         def count(rows: list[Row]) -> None:
             progress.update(processes)
 
-        failed = predict_into(output, predictor, lambda: files_of(flags), settings, run, process, processes, count)
+        failed = predict_into(
+            output,
+            predictor,
+            lambda: files_of(flags),
+            settings,
+            run,
+            process=process,
+            processes=processes,
+            on_file=count,
+            overwrite=flags.overwrite,
+        )
     if process == 0:
-        print(f"predictions: {output}" + (f" ({failed} recordings could not be read)" if failed else ""))
+        print(
+            f"predictions: {printable(str(output))}" + (f" ({failed} recordings could not be read)" if failed else "")
+        )
     return failed
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except BrokenPipeError:  # whoever reads the rows has enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # which Python flushes at its end
-        sys.exit(STOPPED_READING)
+    run_script(main, "run it again, and a table for --output goes on where it stopped")

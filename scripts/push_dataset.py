@@ -5,10 +5,11 @@ stay here. It is one commit with a card, which is read back and compared; then `
 trains from it. The token is the one of `hf auth login` or of HF_TOKEN.
 """
 
-import sys
 from dataclasses import dataclass, field
 
-from hfaudio.command_line import exit_on
+from hfaudio.command_line import exit_on, run_script
+
+# isort: split
 from hfaudio.data import DataError, prepare_listing
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.hub import HubTarget, ProofError, PushError, open_repository, push_dataset
@@ -46,12 +47,16 @@ class PushArguments:
             raise ValueError("Expected a --repo_id such as owner/name, found none.")
 
 
-def main(argv: list[str]) -> None:
-    """Pushes, from flags to the proof."""
-    parser = CommandLineParser(
+def make_parser() -> CommandLineParser:
+    """The flags."""
+    return CommandLineParser(
         (PushedSourceArguments, PushArguments), unnamed="dataset", prog="push_dataset.py", description=__doc__
     )
-    source, flags = parser.parse(argv)
+
+
+def main(argv: list[str]) -> None:
+    """Pushes, from flags to the proof."""
+    source, flags = make_parser().parse(argv)
     with exit_on(DataError, PushError), exit_on(ProofError, code=PROOF_FAILED):
         target = HubTarget(
             flags.repo_id, flags.private or None, flags.revision, flags.create_pr, flags.tag, repo_type="dataset"
@@ -64,4 +69,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_script(main, "run it again: what is prepared is kept")

@@ -7,10 +7,11 @@ not got hfaudio pulls the commit, and its scores have to be those of the local m
 which anyone can try that revision. The token is the one of `hf auth login` or of HF_TOKEN.
 """
 
-import sys
 from dataclasses import dataclass, field
 
-from hfaudio.command_line import exit_on
+from hfaudio.command_line import exit_on, run_script
+
+# isort: split
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.hub import HubTarget, ProofError, PushError, find_examples, push_model, push_space
 
@@ -52,10 +53,14 @@ class PushArguments:
             raise ValueError("Expected --space beside --space_examples, found none.")
 
 
+def make_parser() -> CommandLineParser:
+    """The flags."""
+    return CommandLineParser((PushArguments,), unnamed="model", prog="push_to_hub.py", description=__doc__)
+
+
 def main(argv: list[str]) -> None:
     """Pushes, from flags to the proof."""
-    parser = CommandLineParser((PushArguments,), prog="push_to_hub.py", description=__doc__)
-    (flags,) = parser.parse(argv)
+    (flags,) = make_parser().parse(argv)
     with exit_on(PushError), exit_on(ProofError, code=PROOF_FAILED):
         target = HubTarget(flags.repo_id, flags.private or None, flags.revision, flags.create_pr, flags.tag)
         examples = find_examples(flags.space_examples) if flags.space_examples is not None else []
@@ -67,4 +72,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_script(main, "run it again")

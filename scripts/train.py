@@ -3,14 +3,15 @@
 Without flags it trains on the built-in synthetic sounds, to show the way in a few minutes.
 """
 
-import sys
 from pathlib import Path
 
+from hfaudio.command_line import exit_on, run_script
+
+# isort: split
 import transformers
 from transformers.trainer_utils import HubStrategy
 
 import hfaudio  # noqa: F401  makes the pipeline below know the model
-from hfaudio.command_line import exit_on
 from hfaudio.data import AudioCrops, DataError
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import describe_metrics
@@ -40,15 +41,21 @@ from hfaudio.training import (
 PROOF_FAILED = 1
 
 
-def main(argv: list[str]) -> None:
-    """Runs one training, from flags to the finished folder."""
-    parser = CommandLineParser(
+def make_parser() -> CommandLineParser:
+    """The flags."""
+    return CommandLineParser(
         RunArguments.parts(),
         rarely_used=RARELY_USED,
+        unnamed="dataset",
         prog="train.py",
         description=__doc__,
         epilog="Every flag of transformers.TrainingArguments works too; --help_all shows them.",
     )
+
+
+def main(argv: list[str]) -> None:
+    """Runs one training, from flags to the finished folder."""
+    parser = make_parser()
     run = RunArguments.from_flags(parser, argv)
     with exit_on(DataError, CheckpointError, DivergedError, FileExistsError, PushError):
         if run.training.find_lr:
@@ -98,8 +105,9 @@ def find_learning_rate(run: RunArguments) -> None:
     drawn = f"({run.training.output_dir}/find_lr.png)"
     if search.suggestion is None:
         print(
-            f"no suggestion: the loss falls nowhere between the rates {search.rates[0]:.2g} and "
-            f"{search.rates[-1]:.2g}; look for a mistake in labels, features or loss, or give larger batches {drawn}"
+            f"no suggestion: between the rates {search.rates[0]:.2g} and {search.rates[-1]:.2g} the loss does not "
+            f"fall by more than its noise; keep --learning_rate {run.training.learning_rate:g}, look for a mistake in "
+            f"labels, features or loss, or give larger batches {drawn}"
         )
     else:
         print(f"suggestion: --learning_rate {search.suggestion:.2g} {drawn}")
@@ -119,6 +127,11 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
             f"expected calibration error {metrics['eval_ece']:.1%} with a temperature of "
             f"{metrics['temperature']:.3f}, {metrics['eval_ece_before']:.1%} without"
         )
+    elif metrics["temperature_refused"] is not None:
+        print(
+            f"expected calibration error {metrics['eval_ece']:.1%}; no temperature was kept: "
+            f"{metrics['temperature_refused']}"
+        )
     print(f"model: {output_dir} ({metrics['parameters']:,} parameters)")
     classify = transformers.pipeline(
         "audio-classification", model=str(output_dir), pipeline_class=SpectrogramCNNPipeline, device="cpu"
@@ -131,4 +144,4 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_script(main, "run it again; with --resume_from_checkpoint true it goes on at the last checkpoint")

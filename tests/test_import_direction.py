@@ -10,15 +10,17 @@ from transformers.dynamic_module_utils import get_imports
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "available_cores": set(),
-    "audio": set(),
+    "regular_files": set(),
+    "audio": {"regular_files"},
     "model": set(),
-    "data": {"audio", "available_cores"},
-    "training": {"available_cores", "data", "evaluation", "model"},
-    "evaluation": {"data", "model"},
-    "inference": {"audio", "available_cores", "model"},
+    "data": {"audio", "available_cores", "regular_files", "spreadsheet_formulas"},
+    "training": {"available_cores", "data", "evaluation", "model", "regular_files"},
+    "evaluation": {"data", "model", "spreadsheet_formulas"},
+    "inference": {"audio", "available_cores", "model", "regular_files", "spreadsheet_formulas"},
     "hub": {"data", "evaluation", "inference", "model", "training"},
     "registration": {"model"},
-    "command_line": set(),
+    "command_line": {"regular_files"},
+    "spreadsheet_formulas": set(),
     "dataclass_parser": {"command_line"},
     "__init__": {"data", "model", "registration", "training"},
 }

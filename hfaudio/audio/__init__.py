@@ -1,16 +1,16 @@
 """Reading one recording: any format, rate and channel count. Needs neither torch nor transformers."""
 
 from hfaudio.audio.decoding import (
-    AUDIO_EXTENSIONS,
     DECODERS,
-    OTHER_EXTENSIONS,
-    READABLE_EXTENSIONS,
     NativeAudio,
     UnreadableAudioError,
+    audio_seconds,
+    check_magnitude,
     decode_audio,
     has_torchcodec,
     read_audio,
 )
+from hfaudio.audio.file_kinds import AUDIO_EXTENSIONS, OTHER_EXTENSIONS, READABLE_EXTENSIONS, may_be_recording
 from hfaudio.audio.resampling import Resampler, resample
 from hfaudio.audio.streaming import stream_audio
 
@@ -22,8 +22,11 @@ __all__ = [
     "NativeAudio",
     "Resampler",
     "UnreadableAudioError",
+    "audio_seconds",
+    "check_magnitude",
     "decode_audio",
     "has_torchcodec",
+    "may_be_recording",
     "read_audio",
     "resample",
     "stream_audio",

@@ -1,11 +1,9 @@
 """Reading one recording: any format, rate and channel count, to mono at the rate that is asked for."""
 
-import io
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -14,43 +12,35 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from hfaudio.audio.mp3_length import with_frame_count
+from hfaudio.audio.file_kinds import GLANCE, OTHER_EXTENSIONS, name_content
+from hfaudio.audio.opening import HIGHEST_RATE, LOWEST_RATE, is_possible_rate, open_audio, open_bytes
 from hfaudio.audio.resampling import resample
 from hfaudio.audio.truncation import is_truncated
+from hfaudio.regular_files import NotRegularError
 
 __all__ = [
-    "AUDIO_EXTENSIONS",
     "DECODERS",
     "NOTHING_THERE",
-    "OTHER_EXTENSIONS",
-    "READABLE_EXTENSIONS",
     "NativeAudio",
     "UnreadableAudioError",
+    "audio_seconds",
+    "cannot_be_opened",
     "check_before_reading",
+    "check_magnitude",
     "check_rate",
     "decode_audio",
     "first_line",
     "has_torchcodec",
     "mix_down",
-    "open_soundfile",
     "read_audio",
-    "read_blocks",
     "why_unreadable",
 ]
 
-READABLE_EXTENSIONS = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
-OTHER_EXTENSIONS = (".aac", ".amr", ".m4a", ".mka", ".mp4", ".webm", ".wma")
-AUDIO_EXTENSIONS = frozenset(READABLE_EXTENSIONS + OTHER_EXTENSIONS)
-"""Endings of recordings. Those that only torchcodec reads are listed too, so that they are left out by name."""
-
 DECODERS = ("auto", "soundfile", "torchcodec")
-BLOCK_SAMPLES = 1 << 20  # so that a long file, or one whose header lies, is never held with all its channels
-PREROLL_FRAMES = {"MPEG_LAYER_III": 24_576, "OPUS": 3_840}
-"""What a decoder must have read before its samples are right. An MP3 frame borrows bits from up to 511 bytes of those
-before it, which at 8 kbit/s are 23 frames of 576 samples; Opus settles within 80 ms (RFC 7845, section 4.2)."""
-LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; elephants and bats lie within, the rates of damaged headers do not
+LARGEST_SAMPLE = 2.0**31
+"""What a sample can be at most: an integer of 32 bits, as some programs write it into a file of floats. What is larger
+comes from damage, and from about 1e14 on its power is more than a float32 holds."""
 FULL_SCALE = 0.999
-UNKNOWN_FRAMES = 1 << 62  # libsndfile tells the largest 64-bit number of a FLAC stream without a length
 TORCHCODEC_PLACE = re.compile(r"^\w+, \S+\.cpp:\d+, ")  # before the message, where in its source it was raised
 NOTHING_THERE = "No audio frames were decoded"  # torchcodec, of a span
 INSTALL_TORCHCODEC = "to read it, install FFmpeg and run: pip install 'hfaudio[torchcodec]'"
@@ -134,10 +124,9 @@ def read_audio(
         try:
             return _read_with_soundfile(source, start, end)
         except OSError as error:  # of a file that vanishes meanwhile
-            raise _cannot_be_opened(error) from error
-        # soundfile wants to be told the rate of a file that is named `.raw`, by a TypeError.
-        except (soundfile.LibsndfileError, TypeError) as error:
-            reasons["soundfile"] = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+            raise cannot_be_opened(error) from error
+        except soundfile.LibsndfileError as error:
+            reasons["soundfile"] = error.error_string
     check_before_reading(source, decoder)
     if decoder == "torchcodec" or (decoder == "auto" and has_torchcodec()):
         try:
@@ -145,10 +134,24 @@ def read_audio(
         except UnreadableAudioError:
             raise
         except OSError as error:
-            raise _cannot_be_opened(error) from error
+            raise cannot_be_opened(error) from error
         except (RuntimeError, ValueError) as error:
             reasons["torchcodec"] = str(error)
     raise UnreadableAudioError(why_unreadable(source, decoder, reasons))
+
+
+def audio_seconds(source: str | os.PathLike[str] | bytes) -> float:
+    """How long a recording is, in seconds, without decoding it; 0 where libsndfile cannot tell.
+
+    Args:
+        source: A path, or the bytes of a file.
+    """
+    try:
+        with open_audio(source) as opened:
+            seconds = opened.seconds()
+    except (OSError, soundfile.LibsndfileError):
+        return 0.0
+    return seconds or 0.0
 
 
 def check_before_reading(source: str | os.PathLike[str] | bytes, decoder: str) -> None:
@@ -160,7 +163,11 @@ def check_before_reading(source: str | os.PathLike[str] | bytes, decoder: str) -
 
 
 def why_unreadable(source: str | os.PathLike[str] | bytes, decoder: str, reasons: Mapping[str, str]) -> str:
-    """The reason, from those of each decoder that was tried."""
+    """The reason, from what the file shows, or from those of each decoder that was tried."""
+    with open_bytes(source) as file:
+        kind = name_content(file.read(GLANCE))
+    if kind is not None:
+        return f"no audio, but {kind}"
     if decoder != "auto":
         return f"not readable by {decoder} ({first_line(reasons[decoder])})"
     only_torchcodec = not isinstance(source, bytes) and Path(source).suffix.lower() in OTHER_EXTENSIONS
@@ -170,16 +177,17 @@ def why_unreadable(source: str | os.PathLike[str] | bytes, decoder: str, reasons
 
 
 def _size(source: str | os.PathLike[str] | bytes) -> int:
-    if isinstance(source, bytes):
-        return len(source)
     try:
-        with open(source, "rb") as file:
-            return os.fstat(file.fileno()).st_size
+        with open_bytes(source) as file:
+            return file.seek(0, os.SEEK_END)
     except OSError as error:
-        raise _cannot_be_opened(error) from error
+        raise cannot_be_opened(error) from error
 
 
-def _cannot_be_opened(error: OSError) -> UnreadableAudioError:
+def cannot_be_opened(error: OSError) -> UnreadableAudioError:
+    """The reason, from the system's."""
+    if isinstance(error, NotRegularError):
+        return UnreadableAudioError(str(error))
     return UnreadableAudioError(f"cannot be opened ({error.strerror})")
 
 
@@ -202,67 +210,14 @@ def has_torchcodec() -> bool:
 def _read_with_soundfile(
     source: str | os.PathLike[str] | bytes, start: float | None, end: float | None
 ) -> NativeAudio:
-    with open_soundfile(source) as (file, length_known):
-        check_rate(file.samplerate)
-        first, past = _span(start, end, file.samplerate, file.frames)
-        mix, peak, clipped = mix_down(read_blocks(file, first, past))
+    with open_audio(source) as opened:
+        rate = opened.samplerate
+        check_rate(rate)
+        blocks = opened.blocks(round((start or 0.0) * rate), None if end is None else round(end * rate))
+        mix, peak, clipped = mix_down(blocks)
         if len(mix) == 0:
             raise UnreadableAudioError("holds no samples" + _span_words(start, end))
-        return NativeAudio(
-            mix,
-            file.samplerate,
-            file.channels,
-            f"{file.format} {file.subtype}",
-            peak,
-            clipped,
-            is_truncated(source, past - first, len(mix) if length_known else None),
-        )
-
-
-class _ForwardFile(soundfile.SoundFile):
-    """A file that is read from one place on; of others soundfile seeks after every read, and decoders settle anew."""
-
-    def seekable(self) -> bool:
-        return False
-
-
-@contextmanager
-def open_soundfile(source: str | os.PathLike[str] | bytes) -> Iterator[tuple[soundfile.SoundFile, bool]]:
-    """A file, and whether libsndfile knows its length."""
-    # As bytes a name need not be UTF-8.
-    with _ForwardFile(io.BytesIO(source) if isinstance(source, bytes) else os.fsencode(source)) as file:
-        counted = with_frame_count(source, file.samplerate) if file.format == "MP3" else None
-        if counted is None:
-            yield file, file.frames < UNKNOWN_FRAMES
-            return
-    with _ForwardFile(io.BytesIO(counted)) as file:
-        yield file, False
-
-
-def read_blocks(file: soundfile.SoundFile, first: int, past: int) -> Iterator[np.ndarray]:
-    """The samples from one frame to another, `(frames, channels)` in float32, in blocks."""
-    position = first - min(first, PREROLL_FRAMES.get(file.subtype, 0))
-    if position > 0:
-        file.seek(position)
-    while position < past:
-        frames = min(past - position, max(1, BLOCK_SAMPLES // file.channels))
-        block = np.empty((frames, file.channels), np.float32)
-        if file.format == "FLAC":
-            block[:, 0] = np.nan
-        try:
-            block = block[: file.buffer_read_into(block, "float32")]
-        except soundfile.LibsndfileError:
-            if file.format != "FLAC":
-                raise
-            # A stream that was cut off, or does not tell its length: what came before the error is good.
-            past = position
-            block = block[: frames - np.count_nonzero(np.isnan(block[:, 0]))]
-            if position == first and len(block) == 0:
-                raise
-        if len(block) == 0:
-            return
-        yield block[max(0, first - position) :]
-        position += len(block)
+        return NativeAudio(mix, rate, opened.channels, opened.encoding, peak, clipped, opened.truncated)
 
 
 def _read_with_torchcodec(
@@ -291,18 +246,20 @@ def _read_with_torchcodec(
     )
 
 
+def check_magnitude(peak: float) -> None:
+    """Raises an UnreadableAudioError for a largest magnitude that no recording has."""
+    if not math.isfinite(peak):
+        raise UnreadableAudioError("holds NaN or infinite samples")
+    if peak > LARGEST_SAMPLE:
+        raise UnreadableAudioError(f"holds samples of {peak:.2g} times full scale, which no recording has")
+
+
 def check_rate(sampling_rate: int) -> None:
     """Raises an UnreadableAudioError for a rate that only a damaged header would give."""
-    if not LOWEST_RATE <= sampling_rate <= HIGHEST_RATE:
+    if not is_possible_rate(sampling_rate):
         raise UnreadableAudioError(
             f"a sampling rate of {sampling_rate} Hz is outside {LOWEST_RATE} Hz to {HIGHEST_RATE} Hz"
         )
-
-
-def _span(start: float | None, end: float | None, rate: int, frames: int) -> tuple[int, int]:
-    first = min(round((start or 0.0) * rate), frames)
-    past = frames if end is None else min(round(end * rate), frames)
-    return first, max(first, past)
 
 
 def _span_words(start: float | None, end: float | None) -> str:
@@ -316,8 +273,7 @@ def mix_down(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, float, float]:
     mixes, peak, clipped = [], 0.0, 0
     for block in blocks:
         block_peak = max(float(block.max(initial=0.0)), -float(block.min(initial=0.0)))
-        if not math.isfinite(block_peak):
-            raise UnreadableAudioError("holds NaN or infinite samples")
+        check_magnitude(block_peak)
         peak = max(peak, block_peak)
         if block_peak >= FULL_SCALE:
             full = np.abs(block) >= FULL_SCALE

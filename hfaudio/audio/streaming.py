@@ -11,15 +11,15 @@ import soundfile
 from hfaudio.audio.decoding import (
     NOTHING_THERE,
     UnreadableAudioError,
+    cannot_be_opened,
     check_before_reading,
     check_rate,
     first_line,
     has_torchcodec,
     mix_down,
-    open_soundfile,
-    read_blocks,
     why_unreadable,
 )
+from hfaudio.audio.opening import open_audio
 from hfaudio.audio.resampling import Resampler
 
 __all__ = ["stream_audio"]
@@ -52,6 +52,8 @@ def stream_audio(
         for native_rate, mix in _stream_native(source, decoder, reasons):
             resampler = resampler or Resampler(native_rate, sampling_rate)
             yield resampler.push(mix)
+    except OSError as error:  # of a file that vanishes meanwhile, or a disk that fails
+        raise cannot_be_opened(error) from error
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise UnreadableAudioError(f"damaged further on ({first_line(str(error))})") from error
     if resampler is None:
@@ -66,17 +68,19 @@ def _stream_native(
     started = False
     if decoder != "torchcodec":
         try:
-            with open_soundfile(source) as (file, _):
-                check_rate(file.samplerate)
-                for block in read_blocks(file, 0, file.frames):
+            with open_audio(source) as opened:
+                check_rate(opened.samplerate)
+                for block in opened.blocks():
                     mix, _, _ = mix_down([block])
                     started = True
-                    yield file.samplerate, mix
+                    yield opened.samplerate, mix
+                if opened.damage is not None:
+                    raise opened.damage
             return
-        except (soundfile.LibsndfileError, TypeError) as error:
+        except soundfile.LibsndfileError as error:
             if started:
                 raise
-            reasons["soundfile"] = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+            reasons["soundfile"] = error.error_string
     if decoder == "torchcodec" or (decoder == "auto" and has_torchcodec()):
         try:
             for samples in _torchcodec_blocks(source):

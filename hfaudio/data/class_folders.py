@@ -1,64 +1,148 @@
 """Class folders: the name of a sub-folder is the class of the recordings in it."""
 
+import logging
 import os
-from collections.abc import Container, Iterator
+from collections import defaultdict
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from hfaudio.audio import AUDIO_EXTENSIONS, READABLE_EXTENSIONS
-from hfaudio.data.errors import DataError
-from hfaudio.data.recordings import SPLIT_NAMES, LeftOut, Recording
+from hfaudio.audio import READABLE_EXTENSIONS, may_be_recording
+from hfaudio.data.errors import DataError, named
+from hfaudio.data.parts import folds_by_folder, part_kind
+from hfaudio.data.recordings import LeftOut, Listing, Recording
+from hfaudio.data.table_files import TABLE_ENDINGS
 
-__all__ = ["find_files", "list_class_folders", "list_loose_files", "split_parts"]
+__all__ = [
+    "filled_sub_folders",
+    "find_files",
+    "has_table",
+    "holds_recordings",
+    "list_beside",
+    "list_class_folders",
+    "split_parts",
+    "sub_folders",
+]
+
+logger = logging.getLogger(__name__)
+
+NO_DATA = frozenset({"__MACOSX"})
+TOOL_FOLDERS = frozenset(
+    {
+        ".AppleDouble", ".Spotlight-V100", ".TemporaryItems", ".Trashes", ".cache", ".dvc", ".fseventsd", ".git",
+        ".github", ".hg", ".huggingface", ".idea", ".ipynb_checkpoints", ".mypy_cache", ".pytest_cache", ".svn",
+        ".thumbnails", ".tox", ".venv", ".vscode",
+    }
+)  # fmt: skip
+"""Hidden folders that other programs keep, of which nobody expects a class."""
 
 
-def list_class_folders(folder: Path) -> list[Recording]:
+def list_class_folders(folder: Path) -> Listing:
     """Lists the audio files below each sub-folder, at any depth, in the order of their names.
 
-    Where every sub-folder is named like a part of a split (`train`, `test`, ...), the classes are one level below,
-    and the part becomes the fold.
+    Files beside the sub-folders, and those of hidden folders, are left out by name. A warning tells of files that
+    links put into several classes. Folders within the classes that are named like parts (`dog/train`) are the folds.
 
     Args:
-        folder: The data set.
+        folder: The data set, or a part of one.
 
     Returns:
         The recordings; none if there are no sub-folders.
 
     Raises:
-        DataError: A class has no audio file, or a part no class.
+        DataError: A class has no audio file.
     """
-    parts = split_parts(folder)
-    for part in parts:
-        if not _sub_folders(part):
-            raise DataError(
-                f"Expected one sub-folder of recordings for each class in {part}, found none; make them, write a "
-                "metadata.csv, or move the folder elsewhere."
-            )
-    if parts:
-        return [recording for part in parts for recording in _list_classes(folder, part, part.name)]
-    return list(_list_classes(folder, folder, fold=None))
+    recordings = list(_list_classes(folder))
+    _warn_of_links(recordings)
+    folds = folds_by_folder([one.file_name for one in recordings], [one.labels for one in recordings])
+    recordings = [replace(one, fold=fold) for one, fold in zip(recordings, folds, strict=True)]
+    return Listing(recordings, left_out=list_beside(folder, ()))
 
 
-def list_loose_files(folder: Path) -> list[LeftOut]:
-    """The audio files that lie beside the class folders, and so have no class."""
-    return [
-        LeftOut(name, "lies in no class folder")
+def list_beside(folder: Path, parts: Sequence[Path]) -> list[LeftOut]:
+    """The audio files that belong to no class: those that lie loose in a folder, and those of hidden folders.
+
+    Args:
+        folder: The data set.
+        parts: Its parts, if it has any; the recordings of the other sub-folders belong to none.
+    """
+    loose = [
+        LeftOut(_printable(name), "lies in no class folder")
         for name in sorted(os.listdir(folder))
-        if os.path.splitext(name)[1].lower() in AUDIO_EXTENSIONS and not name.startswith(".")
+        if not name.startswith(".") and not (folder / name).is_dir() and may_be_recording(folder / name)
+    ]
+    hidden = sorted(
+        path
+        for path in folder.iterdir()
+        if path.name.startswith(".") and path.name not in TOOL_FOLDERS and path.is_dir()
+    )
+    reasons = dict.fromkeys(hidden, "lies in a hidden folder: take the dot from its name")
+    if parts:
+        others = [path for path in sub_folders(folder) if path not in parts]
+        reasons |= dict.fromkeys(others, f"lies beside the parts {named(part.name for part in parts)}")
+    return loose + [
+        LeftOut(_relative(path, folder), reason) for place, reason in reasons.items() for path in find_files(place)
     ]
 
 
 def split_parts(folder: Path) -> list[Path]:
-    """The sub-folders, if every one is named like a part of a split (`train`, `test`, ...); else none."""
-    parts = _sub_folders(folder)
-    return parts if all(part.name.lower() in SPLIT_NAMES for part in parts) else []
+    """The sub-folders that are the parts of a split (`train`, `test`, `fold1`, ...), by their names; else none.
+
+    One folder of such a name beside others is a class if recordings lie in it: `train` beside `car` and `bus`.
+
+    Raises:
+        DataError: One such folder beside others has sub-folders or a table, and may be a class or a part.
+    """
+    parts = [path for path in sub_folders(folder) if part_kind(path.name)]
+    others = [path for path in sub_folders(folder) if path not in parts and find_files(path)] if parts else []
+    if len(parts) != 1 or not others:
+        return parts
+    (part,) = parts
+    inner = filled_sub_folders(part)
+    alike = inner & set().union(*map(filled_sub_folders, others))  # sessions or speakers, say, within every class
+    if not has_table(part) and (not inner or alike or holds_recordings(part)):
+        return []
+    raise DataError(
+        f"Expected either the classes or the parts of a data set in {folder}, found {part.name} with "
+        f"{'a table' if has_table(part) else f'the sub-folders {named(sorted(inner))}'} beside "
+        f"{named(other.name for other in others)}; give {part} if it is all of the data set, put its recordings "
+        "into it without sub-folders if it is a class, or write a metadata.csv."
+    )
 
 
-def find_files(folder: str | os.PathLike[str], endings: Container[str] = AUDIO_EXTENSIONS) -> list[str]:
+def filled_sub_folders(folder: Path) -> set[str]:
+    """The names of the sub-folders with recordings."""
+    return {path.name for path in sub_folders(folder) if find_files(path)}
+
+
+def has_table(folder: Path) -> bool:
+    """Whether a folder has a `metadata` table of its own."""
+    return any(path.suffix.lower() in TABLE_ENDINGS for path in folder.glob("metadata.*"))
+
+
+def holds_recordings(folder: Path) -> bool:
+    """Whether recordings lie in a folder itself, and not only in its sub-folders."""
+    return any(os.path.dirname(path) == os.fspath(folder) for path in find_files(folder))
+
+
+def sub_folders(folder: Path) -> list[Path]:
+    """The sub-folders, in the order of their names, but for hidden ones and what archives of macOS bring along."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and path.name not in NO_DATA
+    )
+
+
+def find_files(folder: str | os.PathLike[str], endings: Container[str] | None = None) -> list[str]:
     """The paths of the files below a folder, at any depth and behind links, in order; hidden ones are left aside.
+
+    A file is given once for each name that it has: `os.path.realpath` tells whether two names lead to one.
 
     Args:
         folder: Where to look.
-        endings: Those of the files wanted, in lower case.
+        endings: Those of the files wanted, in lower case; None for recordings, and for what may be one; see
+            `hfaudio.audio.may_be_recording`.
     """
     found = []
     seen = set()
@@ -70,15 +154,19 @@ def find_files(folder: str | os.PathLike[str], endings: Container[str] = AUDIO_E
         seen.add(place)
         sub_folders[:] = sorted(name for name in sub_folders if not name.startswith("."))
         found += [
-            os.path.join(directory, name)
+            path
             for name in names
-            if os.path.splitext(name)[1].lower() in endings and not name.startswith(".")
+            if not name.startswith(".") and _is_wanted(path := os.path.join(directory, name), endings)
         ]
     return sorted(found)
 
 
-def _list_classes(root: Path, folder: Path, fold: str | None) -> Iterator[Recording]:
-    for class_folder in _sub_folders(folder):
+def _is_wanted(path: str, endings: Container[str] | None) -> bool:
+    return may_be_recording(path) if endings is None else os.path.splitext(path)[1].lower() in endings
+
+
+def _list_classes(folder: Path) -> Iterator[Recording]:
+    for class_folder in sub_folders(folder):
         files = find_files(class_folder)
         if not files:
             raise DataError(
@@ -86,14 +174,32 @@ def _list_classes(root: Path, folder: Path, fold: str | None) -> Iterator[Record
                 f"end in {', '.join(READABLE_EXTENSIONS)}. Add some, or move the folder elsewhere."
             )
         for path in files:
-            file_name = Path(os.path.relpath(path, root)).as_posix()
-            yield Recording(_printable(file_name), (_printable(class_folder.name),), path, fold=fold)
+            yield Recording(_relative(path, folder), (_printable(class_folder.name),), path)
+
+
+def _warn_of_links(recordings: Sequence[Recording]) -> None:
+    """Warns of files that stand in several classes, because of links to them or to folders that hold them."""
+    places: dict[str, str] = {}  # of folders, because most files share theirs
+    by_place: dict[str, list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        folder, name = os.path.split(str(recording.audio))
+        if folder not in places:
+            places[folder] = os.path.realpath(folder)
+        path = os.path.join(places[folder], name)
+        by_place[os.path.realpath(path) if os.path.islink(path) else path].append(recording)
+    shared = [own for own in by_place.values() if len({recording.labels for recording in own}) > 1]
+    if shared:
+        logger.warning(
+            "Links put %d files into several classes, where they contradict each other: %s",
+            len(shared),
+            named(" and ".join(recording.file_name for recording in own) for own in shared),
+        )
+
+
+def _relative(path: str, folder: Path) -> str:
+    return _printable(Path(os.path.relpath(path, folder)).as_posix())
 
 
 def _printable(name: str) -> str:
-    """A name as text: Linux allows names that are none, and tables do not."""
-    return name.encode(errors="surrogateescape").decode(errors="replace")
-
-
-def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """A name as text: Linux allows names that are none, and tables do not. Different names stay different."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

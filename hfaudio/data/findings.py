@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hfaudio.data.errors import named
 from hfaudio.data.number_formats import as_counted, as_hertz, as_percent
 from hfaudio.data.overlaps import Overlaps
 from hfaudio.data.report import DatasetReport
@@ -49,10 +50,14 @@ def _findings(report: DatasetReport) -> Iterator[Finding]:
         yield Finding("look", f"Worth a look or a listen: {as_counted(report.suspicious, 'recording')}.", "suspicious")
     else:
         yield Finding("good", "No recording is truncated, clipped, mostly silent or of an odd length.", "suspicious")
+    doubts = [suspicion.detail for suspicion in report.suspicions if suspicion.kind == "doubtful class"]
+    if doubts:
+        text = f"Names of classes that may be wrong, and the counts with them: {named(doubts)}."
+        yield Finding("bad", text, "classes")
     if report.imbalance >= IMBALANCE:
         text = f"The largest class has {report.imbalance:.3g} times the recordings of the smallest."
         yield Finding("look", text, "classes")
-    else:
+    elif not doubts:
         yield Finding("good", "The classes are in balance.", "classes")
     low = sum(count for rate, count in report.sampling_rates.items() if int(rate) < report.sampling_rate)
     if low:

@@ -1,16 +1,17 @@
 """Manifests: a CSV, TSV, JSONL or Parquet table with one row a recording."""
 
+import dataclasses
 import os
-from functools import cached_property
 from pathlib import Path
 
-from hfaudio.data.class_folders import find_files
-from hfaudio.data.errors import DataError
+from hfaudio.data.errors import DataError, named
+from hfaudio.data.named_files import URL, AmbiguousNameError, NamedFiles
+from hfaudio.data.parts import folds_by_folder
 from hfaudio.data.recordings import Columns, LeftOut, Listing, Recording
-from hfaudio.data.table_cells import as_text, name_of_span, parse_span, split_labels
+from hfaudio.data.table_cells import as_text, check_label_lists, name_of_span, parse_span, split_labels
 from hfaudio.data.table_files import TABLE_ENDINGS, Row, read_table
 
-__all__ = ["NO_COLUMN", "USUAL_NAMES", "find_manifest", "list_manifest"]
+__all__ = ["METADATA_FOLDERS", "NO_COLUMN", "USUAL_NAMES", "find_manifest", "list_manifest"]
 
 METADATA_STEM = "metadata"
 METADATA_FOLDERS = ("meta", "metadata")
@@ -47,7 +48,7 @@ def find_manifest(folder: Path) -> Path | None:
         )
     if len(found) > 1:
         raise DataError(
-            f"Expected one table of recordings in {folder}, found {', '.join(path.name for path in found)}; "
+            f"Expected one table of recordings in {folder}, found {named(path.name for path in found)}; "
             "name the one to take as --dataset."
         )
     return found[0] if found else None
@@ -56,8 +57,9 @@ def find_manifest(folder: Path) -> Path | None:
 def list_manifest(manifest: Path, columns: Columns, confined_to: Path | None = None) -> Listing:
     """Lists the recordings that a table names.
 
-    A path is absolute, or is taken from the table's folder; from a table in a folder `meta` or `metadata`, also from
-    beside that folder. For a bare name, the one audio file of that name below is taken.
+    A path is absolute, or is taken from the table's folder, from `audio` or `wavs` in it, or, of a table in a folder
+    `meta` or `metadata`, from beside that folder; see `NamedFiles`. Where no column tells the folds, folders named
+    like the parts of a split (`train/1.wav`) do.
 
     Args:
         manifest: A CSV, TSV, JSONL or Parquet file.
@@ -71,36 +73,47 @@ def list_manifest(manifest: Path, columns: Columns, confined_to: Path | None = N
         DataError: A column is missing, a cell is empty or no number, a file stands twice, or no file exists.
     """
     reader = _ManifestReader(manifest, columns, confined_to)
-    recordings: dict[str, Recording] = {}
+    recordings: list[Recording] = []
     left_out = []
+    left_out_labels: set[str] = set()
+    seen: dict[object, Recording] = {}
     for line, row in reader.rows:
         recording, exists = reader.recording(line, row)
-        if recording.file_name in recordings:
+        # One file may have several names: `a.wav`, `./a.wav`, `sub/../a.wav`.
+        key = (os.path.normpath(str(recording.audio)), recording.start, recording.end)
+        earlier = seen.setdefault(key, recording)
+        if earlier is not recording:
+            other = "" if earlier.labels == recording.labels else f", as {named(recording.labels)} and not as "
             raise DataError(
-                f"Expected every file once in {manifest}, found {recording.file_name} again in line {line}; "
-                "remove a line."
+                f"Expected every file once in {manifest}, found {recording.file_name} again in line {line}"
+                f"{other and other + named(earlier.labels)}; remove a line"
+                f"{other and ', or write several classes into one cell (--label_separator)'}."
             )
-        recordings[recording.file_name] = recording
-        if not exists:
-            left_out.append(LeftOut(recording.file_name, f"no such file (line {line} of {manifest.name})"))
-    if not recordings:
+        if exists:
+            recordings.append(recording)
+            continue
+        why = "a URL, and nothing is downloaded" if URL.match(recording.file_name) else "no such file"
+        left_out.append(LeftOut(recording.file_name, f"{why} (line {line} of {manifest.name})"))
+        left_out_labels.update(recording.labels)
+    if not seen:
         raise DataError(f"Expected recordings in {manifest}, found no rows; add one line for each file.")
-    if len(left_out) == len(recordings):
+    if not recordings:
         raise DataError(
-            f"Expected the files named in {manifest} to exist, found none of {len(recordings)}, the first "
+            f"Expected the files named in {manifest} to exist, found none of {len(left_out)}, the first "
             f"{left_out[0].file_name}; put the table where its paths start, or name the column with --file_column."
         )
-    left_out_labels = {label for missing in left_out for label in recordings.pop(missing.file_name).labels}
-    return Listing(list(recordings.values()), reader.multi_label, left_out, frozenset(left_out_labels))
+    return Listing(reader.with_folds(recordings), reader.multi_label, left_out, frozenset(left_out_labels))
 
 
 class _ManifestReader:
     def __init__(self, manifest: Path, columns: Columns, confined_to: Path | None) -> None:
         self.manifest = manifest
         self.confined_to = confined_to
-        self.folders = [manifest.parent]
+        folders = [manifest.parent]
         if manifest.parent.name.lower() in METADATA_FOLDERS:
-            self.folders.append(manifest.parent.parent)
+            folders.append(manifest.parent.parent)
+        self.root = folders[-1]
+        self.files = NamedFiles(folders)
         self.separator = columns.label_separator
         self.names, self.rows = read_table(manifest)
         self.file_column = self._column("file", columns.file)
@@ -114,6 +127,12 @@ class _ManifestReader:
         self.multi_label = self.separator is not None or any(
             isinstance(row.get(self.label_column or ""), list) for _, row in self.rows
         )
+        check_label_lists(
+            [row.get(self.label_column or "") for _, row in self.rows],
+            self.separator,
+            f"column {self.label_column!r} of {manifest}",
+        )
+        self.may_infer_folds = self.fold_column is None and columns.fold != NO_COLUMN
 
     def recording(self, line: int, row: Row) -> tuple[Recording, bool]:
         """The recording of a row, and whether its file exists."""
@@ -123,9 +142,9 @@ class _ManifestReader:
             self._text(line, row, self.end_column, "end", self.end_column in self.asked_for),
             f"line {line} of {self.manifest}",
         )
-        path = self._find(cell, line)
+        path, name = self._find(cell, line)
         recording = Recording(
-            name_of_span(Path(cell).as_posix(), start, end),
+            name_of_span(name, start, end),
             self._labels(line, row),
             path or cell,
             self._text(line, row, self.fold_column, "fold", self.fold_column in self.asked_for) or None,
@@ -134,6 +153,17 @@ class _ManifestReader:
             end,
         )
         return recording, path is not None
+
+    def with_folds(self, recordings: list[Recording]) -> list[Recording]:
+        """The recordings with the folds that their folders tell, where no column tells any."""
+        if not self.may_infer_folds:
+            return recordings
+        paths = [os.path.abspath(str(recording.audio)) for recording in recordings]
+        root = os.path.abspath(self.root)
+        if all(Path(path).is_relative_to(root) for path in paths):
+            paths = [os.path.relpath(path, root) for path in paths]
+        folds = folds_by_folder(paths, [recording.labels for recording in recordings])
+        return [dataclasses.replace(recording, fold=fold) for recording, fold in zip(recordings, folds, strict=True)]
 
     def _column(self, meaning: str, asked_for: str | None) -> str | None:
         if asked_for == NO_COLUMN:
@@ -144,7 +174,7 @@ class _ManifestReader:
         if name not in self.names and required:
             raise DataError(
                 f"Expected a column {name or usual[0]!r} in {self.manifest}, found "
-                f"{', '.join(self.names) or 'no columns'}; name yours with --{meaning}_column."
+                f"{named(self.names) or 'no columns'}; name yours with --{meaning}_column."
             )
         return name
 
@@ -164,29 +194,21 @@ class _ManifestReader:
             return (self._text(line, row, self.label_column, "label", required=True),)
         return split_labels(value, self.separator)
 
-    def _find(self, cell: str, line: int) -> str | None:
-        candidates = [path for folder in self.folders if os.path.isfile(path := os.path.join(folder, cell))][:1]
-        # A name alone may be that of a file in any folder below. For a path all folders would be searched in vain.
-        if not candidates and not os.path.dirname(cell):
-            candidates = self._files_by_name.get(cell, [])
-        if not candidates:
-            return None
-        if len(candidates) > 1:
+    def _find(self, cell: str, line: int) -> tuple[str | None, str]:
+        """The path of a file, if it is there, and its name with forward slashes."""
+        try:
+            path = self.files.find(cell)
+        except AmbiguousNameError as error:
             raise DataError(
-                f"Expected one file {cell} (line {line} of {self.manifest}), found {len(candidates)}: "
-                f"{candidates[0]}, {candidates[1]}; write their paths into the table."
-            )
-        path = candidates[0]
+                f"Expected one file {cell} (line {line} of {self.manifest}), found {error}; write their paths into "
+                "the table."
+            ) from error
+        if path is None:
+            return None, cell if URL.match(cell) else Path(cell).as_posix()
         if self.confined_to is not None and not Path(path).resolve().is_relative_to(self.confined_to.resolve()):
             raise DataError(
                 f"Expected the files named in {self.manifest.name} within the data set, found {cell} in line {line}; "
                 "remove the line, if you trust the rest."
             )
-        return path
-
-    @cached_property
-    def _files_by_name(self) -> dict[str, list[str]]:
-        by_name: dict[str, list[str]] = {}
-        for path in find_files(self.folders[-1]):
-            by_name.setdefault(os.path.basename(path), []).append(path)
-        return by_name
+        written = cell if os.path.basename(path) == os.path.basename(cell) else cell.replace("\\", "/")
+        return path, Path(written).as_posix()

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import datasets
 
 from hfaudio.available_cores import available_cores
-from hfaudio.data.errors import DataError
+from hfaudio.data.errors import DataError, named
 from hfaudio.data.prepared_cache import DecodingSettings, cached_shards
 from hfaudio.data.recordings import Columns, LeftOut, Listing
 from hfaudio.data.sources import Source, list_recordings
-from hfaudio.data.suspicions import find_suspicions
+from hfaudio.data.suspicions import class_doubts, find_suspicions
 
 __all__ = ["ON_BAD", "PreparedAudio", "describe_listing", "load_audio_dataset", "prepare_listing"]
 
@@ -21,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_SETTINGS = DecodingSettings()
 ON_BAD = ("skip", "fail")
-NAMED_AT_MOST = 20  # files in a warning; left_out.csv and the report have them all
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,15 @@ class PreparedAudio:
             raise ValueError(f"on_bad must be one of {', '.join(ON_BAD)}, found {on_bad!r}.")
         if self.left_out and on_bad == "fail":
             raise DataError(
-                f"Expected every recording to be usable (on_bad is fail), found {_named(self.left_out)}; replace or "
+                f"Expected every recording to be usable (on_bad is fail), found {_reasons(self.left_out)}; replace or "
                 "remove them."
             )
         logger.info("%s", self.summary)
         if self.left_out:
             found = len(self.dataset) + len(self.left_out)
-            logger.warning("Left out %d of %d recordings: %s", len(self.left_out), found, _named(self.left_out))
-        alike = [name for name, count in Counter(map(str.casefold, self.class_names)).items() if count > 1]
-        if alike:
-            logger.warning("Some classes differ only in upper and lower case: %s", ", ".join(alike))
+            logger.warning("Left out %d of %d recordings: %s", len(self.left_out), found, _reasons(self.left_out))
+        if doubts := class_doubts(self.dataset):
+            logger.warning("Look at the names of the classes: %s", named(doubts))
         kinds = Counter(suspicion.kind for suspicion in find_suspicions(self.dataset))
         if kinds:
             logger.warning(
@@ -193,7 +191,7 @@ def prepare_listing(
     left_out = (*listing.left_out, *unreadable)
     if not readable:
         raise DataError(
-            f"Expected at least one readable recording, found none among {len(recordings)}: {_named(left_out)}; "
+            f"Expected at least one readable recording, found none among {len(recordings)}: {_reasons(left_out)}; "
             "replace the files."
         )
     if class_names is None:
@@ -224,7 +222,7 @@ def describe_listing(listing: Listing, class_names: Sequence[str] | None = None)
     names = list(class_names or sorted({label for recording in recordings for label in recording.labels}))
     if len(names) < (1 if listing.multi_label else 2):
         raise DataError(
-            f"Expected recordings of at least two classes, found only {', '.join(names) or 'none'}; add another class."
+            f"Expected recordings of at least two classes, found only {named(names) or 'none'}; add another class."
         )
     index = {name: position for position, name in enumerate(names)}
     label = datasets.ClassLabel(names=names)
@@ -252,13 +250,12 @@ def describe_listing(listing: Listing, class_names: Sequence[str] | None = None)
 def _check_classes_remain(gone: Sequence[str], left_out: Sequence[LeftOut]) -> None:
     if gone:
         raise DataError(
-            f"Expected at least one readable recording of every class, found none of {', '.join(gone)}: "
+            f"Expected at least one readable recording of every class, found none of {named(gone)}: "
             f"{left_out[0].file_name} {left_out[0].reason}"
             + (f", and {len(left_out) - 1} more" if len(left_out) > 1 else "")
             + "; replace the files or remove the class."
         )
 
 
-def _named(left_out: Sequence[LeftOut]) -> str:
-    named = ", ".join(f"{recording.file_name} ({recording.reason})" for recording in left_out[:NAMED_AT_MOST])
-    return named + (", and more" if len(left_out) > NAMED_AT_MOST else "")
+def _reasons(left_out: Sequence[LeftOut]) -> str:
+    return named(f"{recording.file_name} ({recording.reason})" for recording in left_out)

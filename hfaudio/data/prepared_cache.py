@@ -29,10 +29,11 @@ from hfaudio.data.errors import DataError
 from hfaudio.data.measurements import MEASUREMENTS, measure_recording
 from hfaudio.data.recordings import EmbeddedAudio, Recording
 from hfaudio.data.silence import TRIM_MODES
+from hfaudio.regular_files import only_regular
 
 __all__ = ["DecodingSettings", "cached_shards"]
 
-CACHE_VERSION = 5  # raise it whenever the same file would be decoded to other samples or measured otherwise
+CACHE_VERSION = 6  # raise it whenever the same file would be decoded to other samples or measured otherwise
 ROWS_HELD = 16  # decoded recordings that a process holds before they go to the disk ...
 SAMPLES_HELD = 1 << 23  # ... unless they are long
 READ_AT_ONCE = 1 << 16  # bytes
@@ -195,7 +196,7 @@ def _content_digest(content: str | bytes) -> bytes:
         return xxhash.xxh3_128_digest(content)
     digest = xxhash.xxh3_128()
     try:
-        with open(content, "rb", buffering=0) as file:
+        with open(content, "rb", buffering=0, opener=only_regular) as file:
             while block := file.read(READ_AT_ONCE):
                 digest.update(block)
     except OSError as error:

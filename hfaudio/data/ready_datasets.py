@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import pyarrow.compute
 import pyarrow.parquet
 from huggingface_hub.errors import HfHubHTTPError
 
-from hfaudio.data.errors import DataError
+from hfaudio.data.errors import DataError, named
 from hfaudio.data.manifest import NO_COLUMN, USUAL_NAMES
+from hfaudio.data.parts import folds_by_folder
 from hfaudio.data.recordings import Columns, EmbeddedAudio, Listing, Recording
 from hfaudio.data.table_cells import (
     as_text,
+    check_label_lists,
     class_label_names,
     is_class_label,
     name_of_span,
@@ -187,6 +190,8 @@ def _load(load: Callable[[], Any], sentence: str) -> Any:
 def _list_part(
     dataset: datasets.Dataset, columns: Columns, part: str | None, folder: Path, confined_to: Sequence[Path]
 ) -> Listing:
+    # A format would give tensors and arrays for labels, hide columns, or put a transform before all of them.
+    dataset = dataset.with_format(None)
     features = dataset.features
     audio_column, label_column = audio_and_label_columns(features, columns)
     table = dataset.select_columns([audio_column])
@@ -202,11 +207,19 @@ def _list_part(
         _texts(dataset, _column(features, meaning, getattr(columns, meaning)))
         for meaning in ("fold", "group", "start", "end")
     )
+    label_feature = features[label_column]
+    labels_as_stored = dataset[label_column][:]
+    check_label_lists(
+        labels_as_stored,
+        columns.label_separator,
+        f"column {label_column!r}",
+        getattr(label_feature, "feature", label_feature).names if is_class_label(label_feature) else (),
+    )
     recordings = []
-    for row, label in enumerate(dataset[label_column]):
+    for row, label in enumerate(labels_as_stored):
         where = f"row {row} ({names[row]})"
-        if is_class_label(features[label_column]):
-            label = class_label_names(features[label_column], label)
+        if is_class_label(label_feature):
+            label = class_label_names(label_feature, label)
         labels = split_labels(label, columns.label_separator)
         if not labels and not multi_label:
             raise DataError(
@@ -226,6 +239,10 @@ def _list_part(
                 end,
             )
         )
+    if part is None and columns.fold != NO_COLUMN and _column(features, "fold", columns.fold) is None:
+        files = [path or name for path, name in zip(paths, names, strict=True)]
+        folders = folds_by_folder(files, [recording.labels for recording in recordings])
+        recordings = [replace(one, fold=fold) for one, fold in zip(recordings, folders, strict=True)]
     return Listing(recordings, multi_label)
 
 
@@ -238,7 +255,7 @@ def _column(features: Mapping[str, object], meaning: str, asked_for: str | None)
         return None
     if asked_for is not None and asked_for not in features:
         raise DataError(
-            f"Expected a column {asked_for!r} in the data set, found {', '.join(features)}; see --{meaning}_column."
+            f"Expected a column {asked_for!r} in the data set, found {named(features)}; see --{meaning}_column."
         )
     # A column of recordings is told by its type, and one beside it has the names that the files once had.
     usual = () if meaning == "file" and any(map(_is_audio, features.values())) else USUAL_NAMES.get(meaning, ())
@@ -249,7 +266,7 @@ def _only_column(features: Mapping[str, object], is_wanted: Callable[[object], b
     found = [name for name, feature in features.items() if is_wanted(feature)]
     if len(found) != 1:
         raise DataError(
-            f"Expected one {kind} column, found {', '.join(found) or 'none'} among {', '.join(features)}; "
+            f"Expected one {kind} column, found {named(found) or 'none'} among {named(features)}; "
             f"name it with --{flag}_column."
         )
     return found[0]

@@ -7,18 +7,12 @@ from typing import Any
 import datasets
 
 __all__ = [
-    "SPLIT_NAMES",
     "Columns",
     "EmbeddedAudio",
     "LeftOut",
     "Listing",
     "Recording",
 ]
-
-SPLIT_NAMES = frozenset(
-    {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
-)
-"""Names of folders and splits that are parts of a data set, and no classes."""
 
 
 @dataclass(frozen=True, slots=True)

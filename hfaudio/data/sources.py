@@ -1,6 +1,7 @@
 """Listing the recordings of any source."""
 
 import dataclasses
+import logging
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -12,17 +13,29 @@ import datasets
 
 from hfaudio.audio import READABLE_EXTENSIONS
 from hfaudio.data.archives import is_archive, unpack_archive
-from hfaudio.data.class_folders import find_files, list_class_folders, list_loose_files, split_parts
-from hfaudio.data.errors import DataError
-from hfaudio.data.manifest import NO_COLUMN, find_manifest, list_manifest
+from hfaudio.data.class_folders import (
+    filled_sub_folders,
+    find_files,
+    has_table,
+    holds_recordings,
+    list_beside,
+    list_class_folders,
+    split_parts,
+    sub_folders,
+)
+from hfaudio.data.errors import DataError, named
+from hfaudio.data.manifest import METADATA_FOLDERS, NO_COLUMN, find_manifest, list_manifest
+from hfaudio.data.parts import part_kind
 from hfaudio.data.ready_datasets import holds_audio, is_hub_id, list_dataset, list_hub_dataset, list_parquet
-from hfaudio.data.recordings import Columns, Listing
-from hfaudio.data.table_files import TABLE_ENDINGS
+from hfaudio.data.recordings import Columns, LeftOut, Listing
+from hfaudio.data.table_files import TABLE_ENDINGS, TEXT_TABLE_ENDINGS
 
 __all__ = ["Source", "list_recordings"]
 
 Source: TypeAlias = str | os.PathLike[str] | datasets.Dataset | datasets.DatasetDict
 """A folder, a table, an archive, a Hub id, or a data set in memory."""
+
+logger = logging.getLogger(__name__)
 
 USUAL_COLUMNS = Columns()
 
@@ -39,7 +52,8 @@ def list_recordings(source: Source | Sequence[Source], columns: Columns = USUAL_
     - a folder with a table `metadata.csv`, `.tsv`, `.jsonl` or `.parquet` (one row a file), as `AudioFolder` has it,
       or with one table in a folder `meta`;
     - a folder with one sub-folder a class;
-    - a folder with sub-folders `train`, `test` and the like, each one of these two;
+    - a folder with sub-folders `train`, `test`, `fold1` and the like, each one of these two, or with tables of such
+      names;
     - a folder of Parquet files with an audio column, as the Hub has them;
     - such a table itself, or a `.zip` or `.tar.gz` of any of these;
     - the id of a Hub data set, `owner/name` or `owner/name@revision`;
@@ -83,15 +97,29 @@ def _list_one(source: Source, columns: Columns) -> Listing:
     )
 
 
-def _list_folder(folder: Path, columns: Columns, confined_to: Path | None) -> Listing:
+def _list_folder(folder: Path, columns: Columns, confined_to: Path | None, may_descend: bool = True) -> Listing:
     manifest = find_manifest(folder)
     if manifest is not None:
         return _list_table(manifest, columns, confined_to)
     parts = split_parts(folder)
-    if any(find_manifest(part) is not None for part in parts):
-        return _list_parts(parts, columns, confined_to)
+    tables = _tables(folder)
+    part_tables = [path for path in tables if part_kind(path.stem)]
+    if len(part_tables) > 1 and not any(map(filled_sub_folders, parts)):
+        return _list_parts(part_tables, columns, confined_to)
+    if any(map(has_table, parts)):
+        return _list_parts(parts, columns, confined_to, beside=list_beside(folder, parts))
     if find_files(folder, (".parquet",)):
         return list_parquet(folder, columns, confined_to)
+    if tables:
+        logger.warning(
+            "Not read, though they lie in %s: %s; give a table as the data set if it names the classes.",
+            folder,
+            named(path.name for path in tables),
+        )
+    inner = _only_sub_folder(folder) if may_descend and not parts else None
+    if inner is not None:
+        logger.warning("The data set is taken from %s: no recordings lie beside it in a folder of their own.", inner)
+        return _join([_list_folder(inner, columns, confined_to)], [inner.name], list_beside(folder, [inner]))
     for flag in ("file", "label", "fold", "group", "start", "end"):
         column = getattr(columns, flag)
         if column is not None and column != NO_COLUMN:
@@ -99,13 +127,44 @@ def _list_folder(folder: Path, columns: Columns, confined_to: Path | None) -> Li
                 f"--{flag}_column {column} needs a table such as metadata.csv in {folder}, found none; "
                 "write one, or leave the flag out to take the sub-folders as classes."
             )
-    recordings = list_class_folders(folder)
-    if not recordings:
+    if parts:
+        return _list_parts(parts, columns, confined_to, beside=list_beside(folder, parts))
+    listing = list_class_folders(folder)
+    if not listing.recordings:
+        packed = sorted(path.name for path in folder.iterdir() if is_archive(path))
         raise DataError(
-            f"Expected a metadata.csv or one sub-folder of recordings for each class in {folder}, found neither; "
-            f"audio files end in {', '.join(READABLE_EXTENSIONS)}."
+            f"Expected a metadata.csv or one sub-folder of recordings for each class in {folder}, found "
+            + (f"archives, which are not unpacked within others: {named(packed)}; " if packed else "neither; ")
+            + f"audio files end in {', '.join(READABLE_EXTENSIONS)}."
         )
-    return Listing(recordings, left_out=list_loose_files(folder))
+    return listing
+
+
+def _only_sub_folder(folder: Path) -> Path | None:
+    """The only sub-folder with recordings, if a table names them or they lie in several sub-folders of it."""
+    filled: list[Path] = []
+    for path in sub_folders(folder):
+        if find_files(path) or has_table(path):
+            filled.append(path)
+        if len(filled) > 1:
+            return None
+    if not filled:
+        return None
+    (inner,) = filled
+    if find_manifest(inner) is not None:
+        return inner
+    if holds_recordings(inner):
+        return None
+    return inner if len(filled_sub_folders(inner)) > 1 or _only_sub_folder(inner) is not None else None
+
+
+def _tables(folder: Path) -> list[Path]:
+    """The tables of text in a folder."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in TEXT_TABLE_ENDINGS and path.is_file() and not path.name.startswith(".")
+    )
 
 
 def _list_table(path: Path, columns: Columns, confined_to: Path | None) -> Listing:
@@ -114,14 +173,56 @@ def _list_table(path: Path, columns: Columns, confined_to: Path | None) -> Listi
     return list_manifest(path, columns, confined_to)
 
 
-def _list_parts(parts: Sequence[Path], columns: Columns, confined_to: Path | None) -> Listing:
-    """Folders such as `train` and `test`, each with a table of its own; they are the folds where it names none."""
-    listers = [partial(_list_folder, part, confined_to=confined_to) for part in parts]
+def _list_parts(
+    parts: Sequence[Path], columns: Columns, confined_to: Path | None, beside: Sequence[LeftOut] = ()
+) -> Listing:
+    """Folders such as `train` and `test`, or tables of such names; they are the folds where no table names any."""
+    for part in parts:
+        if part.is_dir() and not has_table(part) and not sub_folders(part):
+            raise DataError(
+                f"Expected one sub-folder of recordings for each class in {part}, found none; {_advice(part)}."
+            )
+    name = _shared_sub_folder(parts)
+    listers = [partial(_list_part, part, name, confined_to=confined_to) for part in parts]
     listings = []
     for part, listing in zip(parts, _list_all(listers, columns), strict=True):
-        recordings = [dataclasses.replace(one, fold=one.fold or part.name) for one in listing.recordings]
+        names_folds = part.is_file() or has_table(part)
+        recordings = [
+            dataclasses.replace(one, fold=(names_folds and one.fold) or part.stem) for one in listing.recordings
+        ]
         listings.append(dataclasses.replace(listing, recordings=recordings))
-    return _join(listings, [part.name for part in parts])
+    return _join(listings, [part.stem for part in parts], beside)
+
+
+def _list_part(part: Path, name: str | None, columns: Columns, confined_to: Path | None) -> Listing:
+    if part.is_file():
+        return _list_table(part, columns, confined_to)
+    if name is None or not (part / name).is_dir():
+        return _list_folder(part, columns, confined_to, may_descend=False)
+    inner = part / name
+    listing = _list_folder(inner, columns, confined_to, may_descend=False)
+    return _join([listing], [name], list_beside(part, [inner]))
+
+
+def _shared_sub_folder(parts: Sequence[Path]) -> str | None:
+    """The name of the only sub-folder of all parts, if the classes lie in it."""
+    names = set().union(*map(filled_sub_folders, filter(Path.is_dir, parts)))
+    if len(names) != 1 or any(map(has_table, parts)):
+        return None
+    (name,) = names
+    inner = [part / name for part in parts if (part / name).is_dir()]
+    classes = set().union(*map(filled_sub_folders, inner))
+    return name if len(classes) > 1 and not any(map(holds_recordings, inner)) else None
+
+
+def _advice(part: Path) -> str:
+    """What to do about a part without classes: a table near it may name them."""
+    folders = [part.parent, part.parent.parent]
+    folders += [folder / name for folder in folders for name in METADATA_FOLDERS]
+    tables = [table for folder in folders if folder.is_dir() for table in _tables(folder)]
+    if tables:
+        return f"give {tables[0]} as the data set, if that table names the classes, with the names of its columns"
+    return "make them, write a metadata.csv, or move the folder elsewhere"
 
 
 def _list_all(listers: Sequence[Callable[[Columns], Listing]], columns: Columns) -> list[Listing]:
@@ -138,7 +239,7 @@ def _list_all(listers: Sequence[Callable[[Columns], Listing]], columns: Columns)
     return listings
 
 
-def _join(listings: Sequence[Listing], names: Sequence[str]) -> Listing:
+def _join(listings: Sequence[Listing], names: Sequence[str], beside: Sequence[LeftOut] = ()) -> Listing:
     """Several sources as one; each file is named after its source, and numbered ones keep apart."""
     prefixes = [name if names.count(name) == 1 else f"{name}-{index}" for index, name in enumerate(names, start=1)]
     return Listing(
@@ -152,7 +253,8 @@ def _join(listings: Sequence[Listing], names: Sequence[str]) -> Listing:
             dataclasses.replace(missing, file_name=f"{prefix}/{missing.file_name}")
             for prefix, listing in zip(prefixes, listings, strict=True)
             for missing in listing.left_out
-        ],
+        ]
+        + list(beside),
         frozenset().union(*(listing.left_out_labels for listing in listings)),
     )
 

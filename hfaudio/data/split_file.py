@@ -4,14 +4,16 @@ import csv
 import logging
 import os
 from collections.abc import Sequence
+from itertools import chain, repeat
 from pathlib import Path
 
 import datasets
 import numpy as np
 
-from hfaudio.data.errors import DataError
+from hfaudio.data.errors import DataError, named
 from hfaudio.data.recordings import LeftOut
 from hfaudio.data.splits import divide
+from hfaudio.spreadsheet_formulas import warn_of_formulas
 
 __all__ = ["split_by_file", "write_split"]
 
@@ -30,14 +32,12 @@ def write_split(split: datasets.DatasetDict, path: str | os.PathLike[str], left_
         path: A CSV file.
         left_out: The recordings that could not be used.
     """
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    parts = (zip(part["file_name"], repeat(name), part["content_hash"], strict=False) for name, part in split.items())
+    unused = ((name, LEFT_OUT, None) for name in dict.fromkeys(one.file_name for one in left_out))
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for name, part in split.items():
-            writer.writerows(
-                (row, name, content) for row, content in zip(part["file_name"], part["content_hash"], strict=True)
-            )
-        writer.writerows((name, LEFT_OUT, None) for name in dict.fromkeys(one.file_name for one in left_out))
+        writer.writerows(warn_of_formulas(chain(*parts, unused), os.path.basename(path)))
 
 
 def split_by_file(
@@ -91,7 +91,7 @@ def split_by_file(
 def _read_rows(path: Path) -> dict[str, dict[str, str]]:
     """The rows by file name; `split` is one of `PARTS`."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file, restval="")
             columns, table = reader.fieldnames or [], list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -100,7 +100,7 @@ def _read_rows(path: Path) -> dict[str, dict[str, str]]:
         ) from error
     if not {"file_name", "split"} <= set(columns):
         raise DataError(
-            f"Expected a table with {', '.join(COLUMNS)} at {path}, found {', '.join(columns) or 'no columns'}; "
+            f"Expected a table with {', '.join(COLUMNS)} at {path}, found {named(columns) or 'no columns'}; "
             "check --split."
         )
     rows: dict[str, dict[str, str]] = {}

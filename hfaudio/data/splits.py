@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import datasets
 import numpy as np
 
-from hfaudio.data.errors import DataError
+from hfaudio.data.errors import DataError, named
 from hfaudio.data.fingerprints import fingerprints_of
 from hfaudio.data.leakage import check_parts, connected_groups, warn_of_near_duplicates
-from hfaudio.data.recordings import SPLIT_NAMES
+from hfaudio.data.parts import part_kind
 from hfaudio.data.stratification import deal_out
 
 __all__ = [
@@ -23,9 +23,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-TRAINING_NAMES = frozenset({"train", "training"})
-TEST_NAMES = frozenset({"test", "testing", "eval", "evaluation"})
 
 
 def split_by_folds(
@@ -54,18 +51,18 @@ def split_by_folds(
         )
     unknown = [fold for fold in eval_folds if fold not in known]
     if unknown:
-        raise DataError(f"Expected --eval_folds among {', '.join(known)}, found {', '.join(unknown)}.")
+        raise DataError(f"Expected --eval_folds among {named(known)}, found {named(unknown)}.")
     return divide(dataset, np.array([fold in eval_folds for fold in folds]))
 
 
 def given_test_parts(dataset: datasets.Dataset) -> list[str]:
     """The given parts to evaluate on, where the folds are named like `train` and `test`; else none."""
     parts = set(dataset["fold"])
-    named = {part for part in parts if part is not None}
-    if any(part.lower() not in SPLIT_NAMES for part in named):
+    kinds = {part: part_kind(part) for part in parts if part is not None}
+    if not set(kinds.values()) <= {"train", "validation", "test"}:
         return []
-    test = {part for part in named if part.lower() in TEST_NAMES}
-    test = test or {part for part in named if part.lower() not in TRAINING_NAMES}
+    test = {part for part, kind in kinds.items() if kind == "test"}
+    test = test or {part for part, kind in kinds.items() if kind == "validation"}
     return sorted(test) if test < parts else []  # of a test part alone, some has to be trained on
 
 
@@ -111,7 +108,7 @@ def split_randomly(dataset: datasets.Dataset, test_size: float, seed: int) -> da
     if single:
         raise DataError(
             f"Expected at least two recordings of every class, one to train and one to evaluate on, "
-            f"found one of {', '.join(single)}; add recordings or remove the class."
+            f"found one of {named(single)}; add recordings or remove the class."
         )
     held_out = _hold_out(labels, connected_groups(dataset["content_hash"]), test_size, seed)
     return divide(dataset, held_out, groups_may_meet=True)
@@ -188,7 +185,7 @@ def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: boo
     missing = [name for index, name in enumerate(names) if index not in trained]
     if missing:
         raise DataError(
-            f"Expected every class in the part to train on, found no {', '.join(missing)}; "
+            f"Expected every class in the part to train on, found no {named(missing)}; "
             "hold out less or add recordings."
         )
     if not held_out.any():
@@ -198,7 +195,7 @@ def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: boo
         )
     unseen = [name for index, name in enumerate(names) if index not in evaluated]
     if unseen:
-        logger.warning("No recording of %s is held out: they will not be evaluated.", ", ".join(unseen))
+        logger.warning("No recording of %s is held out: they will not be evaluated.", named(unseen))
     train, test = dataset.select(np.flatnonzero(~held_out)), dataset.select(np.flatnonzero(held_out))
     check_parts(train, test, groups_may_meet)
     if "waveform" in dataset.column_names:  # streamed recordings have none before they are needed

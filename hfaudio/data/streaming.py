@@ -1,14 +1,12 @@
 """Training on recordings that are decoded when they are needed, for data whose waveforms no disk would hold."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 
 import datasets
 import numpy as np
-import soundfile
 
-from hfaudio.audio import UnreadableAudioError, read_audio, resample
+from hfaudio.audio import UnreadableAudioError, audio_seconds, read_audio, resample
 from hfaudio.data.crops import Augmentation, CropRule, Crops, ExampleKey, label_targets
 from hfaudio.data.errors import DataError
 from hfaudio.data.left_out_log import LeftOutLog
@@ -95,9 +93,4 @@ def _duration(recording: Recording) -> float:
     """Seconds from the file's beginning to the recording's end; 0 where libsndfile cannot tell."""
     if recording.end is not None:
         return recording.end
-    source = recording.encoded()
-    try:
-        information = soundfile.info(io.BytesIO(source) if isinstance(source, bytes) else source)
-    except (soundfile.SoundFileError, TypeError, ValueError):
-        return 0.0
-    return float(information.frames) / information.samplerate if information.samplerate else 0.0
+    return audio_seconds(recording.encoded())

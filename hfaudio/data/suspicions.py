@@ -1,15 +1,26 @@
 """Recordings that can be learned from, but that somebody should look at."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import datasets
 import numpy as np
 
-__all__ = ["SUSPICION_KINDS", "Suspicion", "find_suspicions"]
+from hfaudio.data.class_names import ClassDoubt, doubtful_classes
 
-SUSPICION_KINDS = ("truncated", "clipped", "mostly silent", "very short", "very long", "duplicate")
+__all__ = ["SUSPICION_KINDS", "Suspicion", "class_doubts", "find_suspicions"]
+
+SUSPICION_KINDS = (
+    "doubtful class",
+    "truncated",
+    "clipped",
+    "mostly silent",
+    "very short",
+    "very long",
+    "contradictory copy",
+    "duplicate",
+)
 
 CLIPPED_SHARE = 1e-3
 SILENT_SHARE = 0.9
@@ -35,12 +46,31 @@ class Suspicion:
 def find_suspicions(dataset: datasets.Dataset) -> list[Suspicion]:
     """Finds recordings that are truncated, clipped, mostly silent, very short, very long, or the same as another.
 
+    Of a class whose name is doubtful, the first recording stands for all.
+
     Args:
         dataset: Of a `PreparedAudio`.
     """
     columns = ["file_name", "truncated", "clipped", "silence", "seconds", "content_hash", "label"]
     table = dataset.select_columns(columns)[:]
-    return [*_oddities(table), *_duplicates(table)]
+    return [*_of_doubtful_classes(table, class_doubts(dataset)), *_oddities(table), *_duplicates(table)]
+
+
+def class_doubts(dataset: datasets.Dataset) -> list[ClassDoubt]:
+    """The classes whose names look like other classes, or like several; see `doubtful_classes`."""
+    feature = dataset.features["label"]
+    return doubtful_classes(getattr(feature, "feature", feature).names)
+
+
+def _of_doubtful_classes(table: dict[str, list[Any]], doubts: Sequence[ClassDoubt]) -> Iterator[Suspicion]:
+    for doubt in doubts:
+        own = [
+            name
+            for name, label in zip(table["file_name"], table["label"], strict=True)
+            if doubt.index in (label if isinstance(label, list) else [label])
+        ]
+        if own:
+            yield Suspicion(own[0], "doubtful class", f"{doubt}; recordings of this class: {len(own):,}")
 
 
 def _oddities(table: dict[str, list[Any]]) -> Iterator[Suspicion]:
@@ -66,5 +96,9 @@ def _duplicates(table: dict[str, list[Any]]) -> Iterator[Suspicion]:
     for index, content in enumerate(table["content_hash"]):
         original = first.setdefault(content, index)
         if original != index:
-            same = "" if table["label"][original] == table["label"][index] else ", but labelled otherwise"
-            yield Suspicion(table["file_name"][index], "duplicate", f"of {table['file_name'][original]}{same}")
+            same = table["label"][original] == table["label"][index]
+            yield Suspicion(
+                table["file_name"][index],
+                "duplicate" if same else "contradictory copy",
+                f"of {table['file_name'][original]}{'' if same else ', but labelled otherwise'}",
+            )

@@ -1,6 +1,8 @@
 """Reading CSV, TSV, JSONL and Parquet files as rows."""
 
+import codecs
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -12,13 +14,15 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from hfaudio.data.errors import DataError
-from hfaudio.data.table_cells import class_label_names, is_class_label
+from hfaudio.data.table_cells import check_label_lists, class_label_names, is_class_label
 
-__all__ = ["TABLE_ENDINGS", "Row", "Table", "read_table"]
+__all__ = ["TABLE_ENDINGS", "TEXT_TABLE_ENDINGS", "Row", "Table", "read_table"]
 
 Row = Mapping[str, Any]
 Table = tuple[list[str], Sequence[tuple[int, Row]]]
 """The names of the columns, and each row with its number."""
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
 
 def read_table(path: Path) -> Table:
@@ -38,54 +42,88 @@ def read_table(path: Path) -> Table:
 
 
 def _read_csv(path: Path) -> Table:
-    return _read_delimited(path, ",", "comma-separated UTF-8 text")
+    return _read_delimited(path, ",")
 
 
 def _read_tsv(path: Path) -> Table:
-    return _read_delimited(path, "\t", "tab-separated UTF-8 text")
+    return _read_delimited(path, "\t")
 
 
-def _read_delimited(path: Path, delimiter: str, expected: str) -> Table:
+def _read_delimited(path: Path, delimiter: str) -> Table:
+    expected = f"{DELIMITERS[delimiter]}-separated UTF-8 text"
+    lines = io.StringIO(_text(path, expected), newline="")
+    # Otherwise a quotation mark that is never closed takes all lines after it into one cell, and says nothing.
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter=delimiter)
-            columns = [name.strip() for name in next(reader, [])]
-            rows = [
-                (reader.line_num, dict(zip_longest(columns, map(str.strip, cells[: len(columns)]), fillvalue="")))
-                for cells in reader
-                if any(map(str.strip, cells))  # spreadsheets leave lines of mere commas
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"Expected {expected} in {path}, found {error}; save it as such.") from error
+        columns = [name.strip() for name in next(reader, [])]
+        rows = [
+            (reader.line_num, dict(zip_longest(columns, map(str.strip, cells[: len(columns)]), fillvalue="")))
+            for cells in reader
+            if any(map(str.strip, cells))  # spreadsheets leave lines of mere commas
+        ]
+    except csv.Error as error:
+        raise DataError(
+            f"Expected {expected} in {path}, found {error} in line {reader.line_num}; save it as such."
+        ) from error
+    header = delimiter.join(columns)
+    found = max((other for other in DELIMITERS if other != delimiter), key=header.count)
+    if header.count(found) >= max(1, len(columns)):
+        raise DataError(
+            f"Expected {expected} in {path}, found columns separated by {DELIMITERS[found]}s ({found!r}) in its "
+            f"first line, {header[:100]!r}; save it with {DELIMITERS[delimiter]}s"
+            + (", or name it .tsv." if found == "\t" else ", or name it .csv." if found == "," else ".")
+        )
     return columns, rows
 
 
+def _text(path: Path, expected: str) -> str:
+    """The text of a file in UTF-8.
+
+    Raises:
+        DataError: It is in another encoding.
+    """
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:1000]:
+        found = "UTF-16"
+    else:
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            found = f"another encoding, such as Latin-1, in line {line} (byte 0x{content[error.start]:02x})"
+    raise DataError(f"Expected {expected} in {path}, found {found}; save it as UTF-8 (in Excel: 'CSV UTF-8').")
+
+
 def _read_jsonl(path: Path) -> Table:
+    expected = "one JSON object a line"
     try:
-        rows = list(_json_rows(path))
-    except ValueError as error:  # of the JSON or of its encoding
-        raise DataError(f"Expected one JSON object a line in {path}, found {error}; save it as such.") from error
+        rows = list(_json_rows(_text(path, f"{expected}, as UTF-8 text,")))
+    except json.JSONDecodeError as error:
+        raise DataError(f"Expected {expected} in {path}, found {error}; save it as such.") from error
+    for line, row in rows:
+        if not isinstance(row, dict):
+            raise DataError(
+                f"Expected {expected} in {path}, found a {type(row).__name__} in line {line}; save it as such."
+            )
     return list(dict.fromkeys(name for _, row in rows for name in row)), rows
 
 
-def _json_rows(path: Path) -> Iterator[tuple[int, Row]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for line, text in enumerate(file, start=1):
-            if text.strip():
-                row = json.loads(text)
-                if not isinstance(row, dict):
-                    raise ValueError(f"a {type(row).__name__} in line {line}")
-                yield line, row
+def _json_rows(text: str) -> Iterator[tuple[int, Row]]:
+    for line, own in enumerate(text.split("\n"), start=1):
+        if own.strip():
+            yield line, json.loads(own)
 
 
 def _read_parquet(path: Path) -> Table:
     try:
         table = pyarrow.parquet.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+        rows = table.to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"Expected a Parquet table in {path}, found {error}; save it as such.") from error
-    rows = table.to_pylist()
     for column, feature in datasets.Features.from_arrow_schema(table.schema).items():
         if is_class_label(feature):
+            names = getattr(feature, "feature", feature).names
+            check_label_lists([row[column] for row in rows], None, f"column {column!r} of {path}", names)
             for row in rows:
                 row[column] = class_label_names(feature, row[column])
     return table.column_names, list(enumerate(rows, start=1))
@@ -99,3 +137,4 @@ _READERS: dict[str, Callable[[Path], Table]] = {
 }
 
 TABLE_ENDINGS = tuple(_READERS)
+TEXT_TABLE_ENDINGS = (".csv", ".tsv", ".jsonl")

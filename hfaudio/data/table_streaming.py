@@ -14,7 +14,7 @@ from datasets.distributed import split_dataset_by_node
 
 from hfaudio.audio import UnreadableAudioError, decode_audio
 from hfaudio.data.crops import Augmentation, CropRule, as_targets
-from hfaudio.data.errors import DataError
+from hfaudio.data.errors import DataError, named
 from hfaudio.data.left_out_log import LeftOutLog
 from hfaudio.data.prepared_cache import DecodingSettings
 from hfaudio.data.ready_datasets import audio_and_label_columns, is_hub_id, list_dataset, load_parts, span_columns
@@ -72,7 +72,7 @@ def open_table_stream(source: str, columns: Columns, held_out_parts: Sequence[st
     if not held_out or not set(held_out) < set(streams) or len(trained) != 1:
         raise DataError(
             f"Expected for --streaming one part of {source} to train on and others to hold out, found "
-            f"{', '.join(streams)}; name those to hold out with --eval_folds, or leave --streaming out."
+            f"{named(streams)}; name those to hold out with --eval_folds, or leave --streaming out."
         )
     rows = streams[trained[0]]
     features = rows.features or {}

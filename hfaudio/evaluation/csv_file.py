@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hfaudio.spreadsheet_formulas import warn_of_formulas
+
 __all__ = ["write_csv"]
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:
-    """Writes rows under a header, which is there without any row too.
+    """Writes rows under a header, which is there without any row too; warns of what a spreadsheet would run.
 
     Args:
         path: The file, which is replaced.
@@ -19,8 +21,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
     Returns:
         The file.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(warn_of_formulas(rows, path.name))
     return path

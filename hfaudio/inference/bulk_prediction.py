@@ -1,14 +1,23 @@
 """Predicting many files into a table, by several processes and in several attempts."""
 
+import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
 from hfaudio.inference.events import merge_events
+from hfaudio.inference.output_lock import only_run
 from hfaudio.inference.prediction import Prediction
-from hfaudio.inference.prediction_journal import PredictionJournal, merge_journals
+from hfaudio.inference.prediction_journal import (
+    JournalError,
+    PredictionJournal,
+    merge_journals,
+    misfit,
+)
 from hfaudio.inference.prediction_table import Row, event_rows, prediction_row, table_columns, write_table
 from hfaudio.inference.predictor import Predictor
 
@@ -90,48 +99,104 @@ def predict_into(
     process: int = 0,
     processes: int = 1,
     on_file: Callable[[list[Row]], None] = lambda rows: None,
+    overwrite: bool = False,
 ) -> int:
     """Predicts files into a table, which is there when all are done; what is done meanwhile stands beside it.
 
-    A run that was interrupted goes on where it stopped, and ends with the table of one that was not.
+    A run that was interrupted goes on where it stopped, and ends with the table of one that was not; files that have
+    changed meanwhile are predicted anew. A file that this run did not begin is never replaced without `overwrite`.
 
     Args:
-        path: Of the table; see `hfaudio.inference.prediction_table.FORMATS`.
+        path: Of the table; see `hfaudio.inference.prediction_table.FORMATS`. Of a link, where it leads.
         predictor: What predicts.
         files: Gives all files, in the same order each time.
         settings: What becomes a row.
-        run: What else decides the rows, such as the model: a run that goes on must have the same.
-        process: The index of this process, which does every so-manieth file.
+        run: What else decides the rows, such as a hash of the model: a run that goes on must have the same.
+        process: The index of this process, which does every n-th file.
         processes: How many there are; the first one puts the table together.
         on_file: Is told the rows of each file.
+        overwrite: Replaces what is there, and what an interrupted run of other settings has left.
 
     Returns:
         In the first process how many rows have an error, in the others 0.
 
     Raises:
-        JournalError: What was begun does not fit.
+        JournalError: What was begun does not fit, a file is in the way, another run writes the table, or nothing can
+            be written.
     """
+    path = Path(os.path.realpath(path))
     parts = [path.with_name(f".{path.name}.part-{part}-of-{processes}") for part in range(processes)]
     decided = {**run, **asdict(settings)}
-    journal = PredictionJournal(parts[process], decided)
-    own_files = islice(files(), process, None, processes)
-    for file, rows in predicted_rows(predictor, journal.skip_done(own_files), settings):
-        journal.append(file, rows)
-        on_file(rows)
-    journal.finish()
-    if process > 0:
-        return 0
-    while not all(PredictionJournal.is_finished(part) for part in parts):
-        time.sleep(WAITING)
-    failed = 0
+    with only_run(path, process):
+        with _writing(path):
+            if not PredictionJournal.is_finished(parts[process]):  # then the table may be there too, and be ours
+                _refuse_to_replace(path, overwrite)
+            if process == 0:
+                _clear_other_parts(path, processes, overwrite)
+            journal = PredictionJournal(parts[process], decided, anew=overwrite)
+        own_files = islice(files(), process, None, processes)
+        for file, rows in predicted_rows(predictor, journal.skip_done(own_files), settings):
+            with _writing(path):
+                journal.append(file, rows)
+            on_file(rows)
+        with _writing(path):
+            journal.finish()
+        if process > 0:
+            return 0
+        while not all(
+            PredictionJournal.is_finished(part) and not (overwrite and misfit(part, decided)) for part in parts
+        ):
+            time.sleep(WAITING)
+        failed = 0
 
-    def all_rows() -> Iterator[Row]:
-        nonlocal failed
-        for row in merge_journals([PredictionJournal(part, decided) for part in parts]):
-            failed += row["error"] is not None
-            yield row
+        def all_rows() -> Iterator[Row]:
+            nonlocal failed
+            for row in merge_journals([PredictionJournal(part, decided) for part in parts]):
+                failed += row["error"] is not None
+                yield row
 
-    write_table(all_rows(), settings.columns, path)
-    for part in parts:
-        part.unlink()
-    return failed
+        with _writing(path):
+            write_table(all_rows(), settings.columns, path, overwrite)
+        for part in reversed(parts):
+            part.unlink()
+        return failed
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError as error:
+        raise JournalError(str(error)) from error
+    except OSError as error:
+        raise JournalError(
+            f"Expected to write {path}, found that impossible ({error.strerror}); make it possible and run again, "
+            "which goes on where this run stopped."
+        ) from error
+
+
+def _refuse_to_replace(path: Path, overwrite: bool) -> None:
+    if path.exists() and not path.is_file():
+        raise JournalError(f"Expected a file at {path}, found something else; give another --output.")
+    if path.exists() and not overwrite:
+        raise JournalError(
+            f"Expected nothing at {path}, found a file that this run did not begin; replace it with --overwrite, or "
+            "give another --output."
+        )
+    if path.exists() and not os.access(path, os.W_OK):
+        raise JournalError(f"Expected to replace {path}, found it read-only; give another --output.")
+
+
+def _clear_other_parts(path: Path, processes: int, overwrite: bool) -> None:
+    """Refuses, or with `overwrite` removes, what an interrupted run of another number of processes has left."""
+    part = re.compile(rf"\.{re.escape(path.name)}\.part-\d+-of-(\d+)")
+    for name in os.listdir(path.parent):
+        found = part.fullmatch(name)
+        if found is None or int(found[1]) == processes:
+            continue
+        if not overwrite:
+            raise JournalError(
+                f"Expected {processes} processes, found that an interrupted run of {found[1]} has left "
+                f"{path.with_name(name)}; run as many, or start anew with --overwrite."
+            )
+        path.with_name(name).unlink()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ClassifierSettings", "ModelError"]
+__all__ = ["CONFIG_FILE", "EXTRACTOR_FILE", "ClassifierSettings", "ModelError", "read_json"]
 
 CONFIG_FILE = "config.json"
 EXTRACTOR_FILE = "preprocessor_config.json"
@@ -58,8 +58,8 @@ class ClassifierSettings:
         Raises:
             ModelError: They are not there, or are no spectrogram CNN's.
         """
-        config = _read_json(Path(folder) / CONFIG_FILE)
-        extractor = _read_json(Path(folder) / EXTRACTOR_FILE)
+        config = read_json(Path(folder) / CONFIG_FILE)
+        extractor = read_json(Path(folder) / EXTRACTOR_FILE)
         try:
             threshold = config.get("unknown_threshold")  # which models saved by earlier versions do not have
             names = {int(index): str(name) for index, name in config["id2label"].items()}
@@ -78,7 +78,8 @@ class ClassifierSettings:
             ) from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a model, or a ModelError that says what is there instead."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

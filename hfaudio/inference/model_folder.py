@@ -1,14 +1,16 @@
 """Where a model lies: a folder, or a repository on the Hub."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
 
-from hfaudio.inference.classifier_settings import ModelError
+from hfaudio.inference.classifier_settings import CONFIG_FILE, EXTRACTOR_FILE, ModelError
 
-__all__ = ["find_model"]
+__all__ = ["find_model", "hash_model"]
 
 MODEL_FILES = ["*.json", "*.safetensors", "*.onnx"]
+DECISIVE_FILES = (CONFIG_FILE, EXTRACTOR_FILE, "*.safetensors*", "*.onnx")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -43,3 +45,13 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
             f"Expected a model at {name_or_path}, found no such folder, and none on the Hub that can be loaded "
             f"({reason.rstrip('.')}); check --model, the network and your access."
         ) from error
+
+
+def hash_model(folder: Path) -> str:
+    """The SHA-256 of the files that decide what a saved model scores: its settings, weights and graphs."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in DECISIVE_FILES for path in folder.glob(pattern)):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -2,15 +2,21 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from hfaudio.inference.classifier_settings import ClassifierSettings, ModelError
+from hfaudio.inference.graph_origin import why_stale
 
-__all__ = ["ONNX_FILE", "ONNX_INT8_FILE", "OnnxBackend", "fit_length", "graph_inputs"]
+__all__ = ["ONNX_FILE", "ONNX_INT8_FILE", "OnnxBackend", "StaleGraphError", "fit_length", "graph_inputs"]
 
 ONNX_FILE = "model.onnx"  # beside the model
 ONNX_INT8_FILE = "model_int8.onnx"
+
+
+class StaleGraphError(ModelError):
+    """A graph was made of other weights or settings than those beside it."""
 
 
 class OnnxBackend:
@@ -22,6 +28,7 @@ class OnnxBackend:
         threads: Of ONNX Runtime; None takes one for each core.
 
     Raises:
+        StaleGraphError: The graph was not made of the weights and settings that lie beside it.
         ModelError: The file is not there or no such graph, or onnxruntime is not installed.
     """
 
@@ -50,6 +57,12 @@ class OnnxBackend:
             raise ModelError(
                 f"Expected the inputs waveforms and sound_samples in {path}, found {', '.join(sorted(names))}; write "
                 "the graph with scripts/export_onnx.py."
+            )
+        reason = why_stale(self._session.get_modelmeta().custom_metadata_map, Path(path).parent)
+        if reason is not None:
+            raise StaleGraphError(
+                f"Expected a graph of the model beside it in {path}, found {reason}; write it anew with "
+                f"scripts/export_onnx.py{' --int8' if Path(path).name == ONNX_INT8_FILE else ''}."
             )
         self._settings = settings
 

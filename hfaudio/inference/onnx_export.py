@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hfaudio.inference.graph_origin import describe_origin
 from hfaudio.inference.matrix_spectrogram import MatrixMelSpectrogram
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 from hfaudio.model.spectral_features_spectrogram_cnn import hann_window, mel_filters
@@ -74,6 +75,7 @@ def export_onnx(
     model: SpectrogramCNNForAudioClassification,
     extractor: SpectrogramCNNFeatureExtractor,
     path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
 ) -> float:
     """Writes a graph with any batch size and length, and compares it with PyTorch at lengths it was not made with.
 
@@ -81,6 +83,7 @@ def export_onnx(
         model: The classifier.
         extractor: Its feature extractor.
         path: The file, which is replaced only when the graph is right.
+        folder: Where both are saved; the graph carries the hashes of what lies there.
 
     Returns:
         The largest difference between the logits of both.
@@ -109,6 +112,7 @@ def export_onnx(
             )
         for node in program.model.graph.all_nodes():
             node.metadata_props.clear()  # stack traces, with paths of this machine
+        program.model.metadata_props.update(describe_origin(folder))
         program.save(graph, external_data=False)
         difference = _largest_difference(model, extractor, graph)
         if difference > TOLERANCE:

@@ -59,6 +59,10 @@ def quantize_onnx(
             nodes_to_quantize=_convolutional_nodes(onnx.load(folded, load_external_data=False)),
             calibrate_method=CalibrationMethod.MinMax,
         )
+        # Of the same weights and settings; the calibration has left them out.
+        made = onnx.load(quantized)
+        onnx.helper.set_model_props(made, {one.key: one.value for one in onnx.load(graph).metadata_props})
+        onnx.save(made, quantized)
         os.replace(quantized, path)
 
 

@@ -1,6 +1,7 @@
 """Predictions as a table: on the terminal, or as CSV, JSON, JSONL, Parquet or Audacity's labels."""
 
 import csv
+import filecmp
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any, TextIO
 
 from hfaudio.inference.events import Event
 from hfaudio.inference.prediction import Prediction
+from hfaudio.spreadsheet_formulas import warn_of_formulas
 
 __all__ = ["FORMATS", "Row", "event_rows", "prediction_row", "table_columns", "write_table"]
 
@@ -59,24 +61,35 @@ def event_rows(events: Iterable[Event]) -> Iterator[dict[str, Any]]:
         }
 
 
-def write_table(rows: Iterable[Row], columns: Sequence[str], path: str | os.PathLike[str]) -> None:
+def write_table(
+    rows: Iterable[Row], columns: Sequence[str], path: str | os.PathLike[str], overwrite: bool = True
+) -> None:
     """Writes rows, beside the file at first, which is replaced when all are written.
 
     Args:
         rows: With these columns; a few are held at a time.
         columns: In their order.
         path: Ends in one of `FORMATS`.
+        overwrite: Another file that is there is replaced.
+
+    Raises:
+        FileExistsError: Another file is there, and may not be replaced.
     """
     path = Path(path)
-    with _replacing(path) as partial:
+    with _replacing(path, overwrite) as partial:
         FORMATS[path.suffix.lower()](rows, columns, partial)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def _replacing(path: Path, overwrite: bool) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.writing")
     try:
         yield partial
+        if not overwrite and path.exists() and not filecmp.cmp(partial, path, shallow=False):
+            raise FileExistsError(
+                f"Expected nothing at {path}, found a file that came there meanwhile; move it away, or run again with "
+                "--overwrite."
+            )
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -86,7 +99,7 @@ def _write_csv(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
     with _open(path) as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(warn_of_formulas(rows, path.name.removeprefix(".").removesuffix(".writing")))
 
 
 def _write_json(rows: Iterable[Row], columns: Sequence[str], path: Path) -> None:
@@ -115,11 +128,18 @@ def _write_parquet(rows: Iterable[Row], columns: Sequence[str], path: Path) -> N
     with pq.ParquetWriter(path, schema) as writer:
         held: list[Row] = []
         for row in rows:
-            held.append(row)
+            held.append({name: _utf_8(value) for name, value in row.items()})
             if len(held) == ROWS_AT_ONCE:
                 writer.write_table(pa.Table.from_pylist(held, schema))
                 held = []
         writer.write_table(pa.Table.from_pylist(held, schema))
+
+
+def _utf_8(value: Any) -> Any:
+    """The same, with escapes for the bytes of a file name that are not UTF-8, which Parquet cannot hold."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _open(path: Path) -> TextIO:

@@ -1,9 +1,10 @@
 """Predicting recordings of any kind and length, one or a million, in bounded memory."""
 
+import logging
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol, get_args
@@ -13,16 +14,21 @@ import numpy as np
 from hfaudio.audio import UnreadableAudioError
 from hfaudio.available_cores import available_cores
 from hfaudio.inference.classifier_settings import ClassifierSettings, ModelError
+from hfaudio.inference.graph_origin import WEIGHTS_FILE
 from hfaudio.inference.model_folder import find_model
-from hfaudio.inference.onnx_backend import ONNX_FILE, ONNX_INT8_FILE, OnnxBackend
+from hfaudio.inference.onnx_backend import ONNX_FILE, ONNX_INT8_FILE, OnnxBackend, StaleGraphError
 from hfaudio.inference.pooling import POOLINGS, Pooling, WindowPool, to_probabilities
 from hfaudio.inference.prediction import Prediction
 from hfaudio.inference.recording_reader import Audio, RecordingReader
 
 __all__ = ["BACKENDS", "Predictor"]
 
+logger = logging.getLogger(__name__)
+
 Backend = Literal["auto", "torch", "onnx", "onnx_int8"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
+
+NOT_FINITE = "the model scores it NaN or infinity: its weights, or the samples, are out of bounds"
 
 
 class _Scorer(Protocol):
@@ -105,6 +111,11 @@ class Predictor:
             rate, max(1, round(window * rate)), max(1, round(hop * rate)), threads or available_cores()
         )
 
+    @property
+    def backend(self) -> str:
+        """The name of the class that scores, such as `OnnxBackend`."""
+        return type(self._scorer).__name__
+
     @classmethod
     def from_pretrained(
         cls,
@@ -120,7 +131,8 @@ class Predictor:
             name_or_path: A folder, or `owner/name` or `owner/name@revision` on the Hub.
             backend: `torch`, `onnx` (needs a `model.onnx`, which `scripts/export_onnx.py` writes, and does not import
                 torch), `onnx_int8` (the same with its `model_int8.onnx`), or `auto`: `onnx` where the file and the
-                package are there.
+                package are there. A graph that was not made of the weights and settings beside it is refused; `auto`
+                then takes `torch`, and logs why.
             device: For torch, such as `cuda:0`; None takes a GPU if there is one.
             **settings: Further arguments of `Predictor`.
 
@@ -130,11 +142,22 @@ class Predictor:
         """
         if backend not in BACKENDS:
             raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, found {backend!r}.")
+        if backend in ("onnx", "onnx_int8") and device not in (None, "cpu"):
+            raise ValueError(
+                f"A device needs the backend torch, found {device} with {backend}; leave one of them out."
+            )
         folder = find_model(name_or_path)
         model = ClassifierSettings.read(folder)
         if backend == "auto":
             onnx = device is None and (folder / ONNX_FILE).is_file() and find_spec("onnxruntime") is not None
-            backend = "onnx" if onnx else "torch"
+            backend = "torch"
+            if onnx:
+                try:
+                    return cls(OnnxBackend(folder / ONNX_FILE, model), model, **settings)
+                except StaleGraphError as error:
+                    if find_spec("torch") is None or not (folder / WEIGHTS_FILE).is_file():
+                        raise
+                    logger.warning(f"{str(error).rstrip('.')}. PyTorch answers in its place.")
         if backend in ("onnx", "onnx_int8"):
             graph = folder / (ONNX_FILE if backend == "onnx" else ONNX_INT8_FILE)
             return cls(OnnxBackend(graph, model), model, **settings)
@@ -156,31 +179,29 @@ class Predictor:
             sampling_rate: Of an array, in Hz.
 
         Raises:
-            UnreadableAudioError: It cannot be read.
+            UnreadableAudioError: It cannot be read; the message begins with its name, if it has one.
         """
-        if sampling_rate is not None:
-            audio = {"array": audio, "sampling_rate": sampling_rate}
-        (prediction,) = self.stream([audio])
-        if prediction.error is not None:
-            raise UnreadableAudioError(prediction.error)
+        (prediction,) = self.stream([_with_rate(audio, sampling_rate)])
+        _raise_error(prediction)
         return prediction
 
     def predict_windows(self, audio: Audio, sampling_rate: int | None = None) -> list[Prediction]:
         """Predicts each window of one recording; see `predict`."""
-        if sampling_rate is not None:
-            audio = {"array": audio, "sampling_rate": sampling_rate}
-        (predictions,) = self.stream_windows([audio])
-        if predictions[-1].error is not None:
-            raise UnreadableAudioError(predictions[-1].error)
+        (predictions,) = self.stream_windows([_with_rate(audio, sampling_rate)])
+        _raise_error(predictions[-1])
         return predictions
 
     def stream(self, recordings: Iterable[Audio]) -> Iterator[Prediction]:
         """Predicts recordings one after another, in their order.
 
-        One that cannot be read becomes a prediction with an error, and ends nothing.
+        One that cannot be read becomes a prediction with an error, and ends nothing; so does one whose scores are not
+        finite.
 
         Args:
             recordings: Any number; they are asked for as they are needed, some ahead of their turn.
+
+        Raises:
+            ValueError: It is one recording.
         """
         for (prediction,) in self._run(recordings, windows=False):
             yield prediction
@@ -200,6 +221,11 @@ class Predictor:
         waiting: deque[_Pending] = deque()
         batch: list[tuple[_Pending, int, np.ndarray]] = []
         size = 0
+        if isinstance(recordings, (str, bytes, os.PathLike, Mapping)):
+            raise ValueError(
+                f"Expected several recordings, such as a list of paths, found one {type(recordings).__name__}; put it "
+                "into a list, or call predict."
+            )
         for reading in self._reader.read(recordings):
             pool = None if windows else WindowPool(self.pooling, self.settings.multi_label)
             pending = _Pending(reading.name, pool, self.settings)
@@ -208,8 +234,6 @@ class Predictor:
                 if isinstance(item, UnreadableAudioError):
                     pending.error = str(item)
                     continue
-                if isinstance(item, Exception):
-                    raise item
                 batch.append((pending, *item))
                 pending.unscored += 1
                 size += math.ceil(len(item[1]) / self.settings.crop_samples)
@@ -225,7 +249,9 @@ class Predictor:
         if not batch:
             return
         logits = self._scorer.score([samples for _, _, samples in batch])
-        probabilities = to_probabilities(logits, self.settings.multi_label)
+        with np.errstate(invalid="ignore"):
+            probabilities = to_probabilities(logits, self.settings.multi_label)
+        probabilities[~np.isfinite(logits).all(axis=1)] = np.nan  # also where the sigmoid of infinity is 1
         for (pending, start, samples), own in zip(batch, probabilities, strict=True):
             pending.add(start, start + len(samples), own)
 
@@ -252,7 +278,9 @@ class _Pending:
         """Takes in what a window scored."""
         self.unscored -= 1
         self._end = max(self._end, end)
-        if self._pool is None:
+        if not np.isfinite(probabilities).all():
+            self.error = self.error or NOT_FINITE
+        elif self._pool is None:
             self._windows.append(self._prediction(start, end, probabilities))
         else:
             self._pool.add(probabilities)
@@ -273,3 +301,17 @@ def _finished(waiting: deque[_Pending]) -> Iterator[list[Prediction]]:
     """What is settled, in the order of the recordings."""
     while waiting and waiting[0].done:
         yield waiting.popleft().predictions()
+
+
+def _with_rate(audio: Any, sampling_rate: int | None) -> Audio:
+    if sampling_rate is not None:
+        return {"array": audio, "sampling_rate": sampling_rate}
+    if hasattr(audio, "ndim"):
+        raise UnreadableAudioError("Expected the sampling_rate of the array, in Hz, found none; give it too.")
+    return audio
+
+
+def _raise_error(prediction: Prediction) -> None:
+    if prediction.error is not None:
+        name = "" if prediction.file is None else f"{prediction.file}: "
+        raise UnreadableAudioError(f"{name}{prediction.error}")

@@ -8,20 +8,24 @@ from dataclasses import dataclass, field
 from queue import Full, Queue
 from threading import Event
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 
 from hfaudio.audio import Resampler, UnreadableAudioError, stream_audio
+from hfaudio.audio.decoding import check_rate, first_line
 from hfaudio.inference.audio_windows import cut_blocks
 
 __all__ = ["Audio", "Reading", "RecordingReader"]
 
 WINDOWS_AHEAD = 4  # that are read of a recording before they are needed
 RECORDINGS_AHEAD = 4  # for each thread that reads
-MAX_AUDIO_CHANNELS = 64
+MAX_AUDIO_CHANNELS = 8  # of an array, as the pipelines have it; an array of more is rather a batch
+FETCHING_SECONDS = 60.0  # that a server may be silent
 
 Audio = str | os.PathLike[str] | bytes | Mapping[str, Any]
-"""A path, the bytes of a file, or a mapping as `datasets` has it: `array` and `sampling_rate`, `bytes` or `path`."""
+"""A path, an http(s) address or the bytes of a file; a mapping as `datasets` has it, of `array` or `raw` and their
+`sampling_rate`, or of `bytes` or `path`; or, as `datasets` decodes, torchcodec's `AudioDecoder`."""
 
 
 @dataclass
@@ -31,13 +35,15 @@ class Reading:
     Attributes:
         audio: What is read.
         name: Its path, if it has one.
-        windows: Where each starts, in samples, and the window `(samples,)`; an exception, if one ended the reading;
-            and None at the end.
+        windows: Where each starts, in samples, and the window `(samples,)`; an error, if one ended the reading; and
+            None at the end.
     """
 
     audio: Audio
     name: str | None
-    windows: "Queue[tuple[int, np.ndarray] | Exception | None]" = field(default_factory=lambda: Queue(WINDOWS_AHEAD))
+    windows: "Queue[tuple[int, np.ndarray] | UnreadableAudioError | None]" = field(
+        default_factory=lambda: Queue(WINDOWS_AHEAD)
+    )
 
 
 class RecordingReader:
@@ -79,7 +85,7 @@ class RecordingReader:
             pool.shutdown(cancel_futures=True)
 
     def _fill(self, reading: Reading, stopped: Event) -> None:
-        def put(item: tuple[int, np.ndarray] | Exception | None) -> bool:
+        def put(item: tuple[int, np.ndarray] | UnreadableAudioError | None) -> bool:
             while not stopped.is_set():
                 try:
                     reading.windows.put(item, timeout=0.1)
@@ -97,39 +103,89 @@ class RecordingReader:
                     return
             if not found:
                 put(UnreadableAudioError("holds no samples"))
-        except Exception as error:  # whatever it is, the thread that asked for the predictions raises it
+        except UnreadableAudioError as error:
             put(error)
+        except Exception as error:  # whatever a recording of others' making raises, the next one is still read
+            reason = first_line(str(error))
+            put(UnreadableAudioError(f"cannot be read ({type(error).__name__}: {reason})"))
         put(None)
 
 
-def _name(audio: Audio) -> str | None:
+def _name(audio: Any) -> str | None:
     if isinstance(audio, Mapping):
-        audio = audio.get("path") or b""
-    return None if isinstance(audio, bytes) else os.fspath(audio)
+        audio = audio.get("path")
+    return os.fsdecode(audio) if isinstance(audio, (str, os.PathLike)) else None
 
 
-def _blocks(audio: Audio, sampling_rate: int) -> Iterator[np.ndarray]:
-    if isinstance(audio, Mapping) and audio.get("array") is not None:
-        samples = _mono(np.asarray(audio["array"]))
-        yield Resampler(int(audio["sampling_rate"]), sampling_rate).push(samples, last=True)
+def _blocks(audio: Any, sampling_rate: int) -> Iterator[np.ndarray]:
+    if isinstance(audio, Mapping):
+        samples = next((audio[key] for key in ("array", "raw") if audio.get(key) is not None), None)
+        if samples is not None:
+            rate = _rate(audio.get("sampling_rate"))
+            yield Resampler(rate, sampling_rate).push(_mono(samples), last=True)
+            return
+        found = ", ".join(map(str, audio)) or "nothing"
+        audio = audio.get("path") if audio.get("bytes") is None else audio["bytes"]
+        if audio is None:
+            raise UnreadableAudioError(
+                f"expected array or raw with their sampling_rate, bytes or path in the mapping, found {found}"
+            )
+    if hasattr(audio, "get_all_samples"):
+        decoded = audio.get_all_samples()
+        yield Resampler(_rate(decoded.sample_rate), sampling_rate).push(_mono(decoded.data), last=True)
         return
-    if isinstance(audio, Mapping):
-        audio = audio.get("bytes") or audio.get("path") or b""
+    if not isinstance(audio, (str, os.PathLike, bytes)):
+        hint = "; of an array give the sampling_rate too" if hasattr(audio, "ndim") else ""
+        raise UnreadableAudioError(
+            "expected a recording as a path, bytes, a decoder of torchcodec's, or a mapping with array and "
+            f"sampling_rate, bytes or path, found {type(audio).__name__}{hint}"
+        )
+    if isinstance(audio, str) and audio.startswith(("http://", "https://")):
+        audio = _fetch(audio)
+    if not isinstance(audio, bytes) and "\0" in os.fsdecode(audio):
+        raise UnreadableAudioError("cannot be opened (no path holds a null character)")
     yield from stream_audio(audio, sampling_rate)
 
 
-def _mono(samples: np.ndarray) -> np.ndarray:
+def _fetch(address: str) -> bytes:
+    try:
+        with urlopen(address, timeout=FETCHING_SECONDS) as response:
+            content: bytes = response.read()
+    except OSError as error:
+        raise UnreadableAudioError(f"cannot be fetched ({error})") from error
+    return content
+
+
+def _rate(value: Any) -> int:
+    if value is None:
+        raise UnreadableAudioError("expected the sampling_rate of the array beside it, in Hz, found none")
+    try:
+        rate = float(value)
+    except (TypeError, ValueError) as error:
+        raise UnreadableAudioError(f"expected a sampling_rate in Hz, found {value!r}") from error
+    if not rate.is_integer():  # nor are NaN and infinity
+        raise UnreadableAudioError(f"expected a sampling_rate of whole Hz, found {rate:g}")
+    check_rate(int(rate))
+    return int(rate)
+
+
+def _mono(samples: Any) -> np.ndarray:
+    if hasattr(samples, "detach"):  # a tensor of torch, which need not be imported here
+        samples = samples.detach().cpu()
+        samples = samples.float() if samples.is_floating_point() else samples
+    samples = np.asarray(samples)
     if not np.issubdtype(samples.dtype, np.floating):
-        raise ValueError(
-            f"An array must hold floating-point samples in [-1, 1], found {samples.dtype}; divide integers by their "
-            "largest value first."
+        raise UnreadableAudioError(
+            f"an array must hold floating-point samples in [-1, 1], found {samples.dtype}; divide integers by their "
+            "largest value first"
         )
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[0] <= MAX_AUDIO_CHANNELS):
-        raise ValueError(
-            f"An array must have the shape (samples,) or (channels, samples) with at most {MAX_AUDIO_CHANNELS} "
-            f"channels, found {samples.shape}."
+        raise UnreadableAudioError(
+            f"an array must have the shape (samples,) or (channels, samples) with at most {MAX_AUDIO_CHANNELS} "
+            f"channels, found {samples.shape}"
         )
-    mono = samples.astype(np.float32, copy=False) if samples.ndim == 1 else samples.mean(axis=0, dtype=np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mono = samples.astype(np.float32, copy=False) if samples.ndim == 1 else samples.mean(axis=0, dtype=np.float32)
     if not np.isfinite(mono).all():
         raise UnreadableAudioError("holds NaN or infinite samples")
     return mono

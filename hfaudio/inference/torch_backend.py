@@ -28,8 +28,8 @@ class TorchBackend:
     """
 
     def __init__(self, folder: str | os.PathLike[str], device: str | None = None) -> None:
+        self.device = _device(device)
         try:
-            self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
             self.extractor = SpectrogramCNNFeatureExtractor.from_pretrained(folder)
             with _without_progress_bar():
                 # Pickled weights can run code, and none of ours are.
@@ -37,6 +37,13 @@ class TorchBackend:
             self.model = model.to(self.device, memory_format=torch.channels_last).eval()
         except (OSError, RuntimeError, SafetensorError, ValueError, ImportError) as error:
             raise ModelError(f"Expected a saved model in {folder}, found none that loads: {error}") from error
+        tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+        if bad:
+            raise ModelError(
+                f"Expected finite weights in {folder}, found NaN or infinity in {len(bad)} tensors, the first "
+                f"{bad[0]}; train it again."
+            )
 
     def score(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
         """Scores mono waveforms at the model's rate.
@@ -52,6 +59,20 @@ class TorchBackend:
             logits = self.model(**inputs.to(self.device)).logits
         scores: np.ndarray = logits.float().cpu().numpy()
         return scores
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device).cpu()  # of those that there are not, and of meta, it cannot be had
+    # AssertionError: torch was built without it.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        there += ["mps"] if torch.backends.mps.is_available() else []
+        raise ModelError(
+            f"Expected a device of this machine, {' or '.join(there)}, found {name}; check --device."
+        ) from error
+    return device
 
 
 @contextmanager

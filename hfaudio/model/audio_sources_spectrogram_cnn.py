@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.request import urlopen
 
@@ -14,6 +15,7 @@ from .waveforms_spectrogram_cnn import to_mono
 __all__ = ["read_waveform"]
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; elephants and bats lie within, the rates of damaged headers do not
+FETCHING_SECONDS = 60.0  # that a server may be silent
 
 
 def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
@@ -38,11 +40,11 @@ def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
     if isinstance(source, Mapping):
         array = next((source[key] for key in ("array", "raw") if source.get(key) is not None), None)
         if array is None:
-            source = source.get("bytes") or source.get("path")
+            source = source.get("path") if source.get("bytes") is None else source["bytes"]
         elif source.get("sampling_rate") is None:
             raise ValueError("Expected the sampling_rate of the array beside it, in Hz, found none.")
         else:
-            source, rate = array, int(source["sampling_rate"])
+            source, rate = array, _whole(source["sampling_rate"])
     if isinstance(source, (str, bytes, os.PathLike)):
         source, rate = _decode(source, name)
     elif hasattr(source, "get_all_samples"):
@@ -61,6 +63,16 @@ def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
     return resample(samples, rate, sampling_rate)
 
 
+def _whole(rate: Any) -> int:
+    try:
+        hertz = float(rate)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected a sampling_rate in Hz, found {rate!r}.") from error
+    if not hertz.is_integer():  # nor are NaN and infinity
+        raise ValueError(f"Expected a sampling_rate of whole Hz, found {hertz:g}.")
+    return int(hertz)
+
+
 def _decode(source: str | bytes | os.PathLike[str], name: str) -> tuple[np.ndarray, int]:
     """The mean of the channels, `(samples,)` in float32, and the rate of a file."""
     try:
@@ -71,13 +83,14 @@ def _decode(source: str | bytes | os.PathLike[str], name: str) -> tuple[np.ndarr
         ) from error
     try:
         if isinstance(source, str) and source.startswith(("http://", "https://")):
-            with urlopen(source) as response:
+            with urlopen(source, timeout=FETCHING_SECONDS) as response:
                 source = response.read()
         # Opened here, because libsndfile does not say why it cannot.
         with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
             samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-    except OSError as error:
-        raise ValueError(f"{name} cannot be opened ({error.strerror or error}); check the path.") from error
+    except (OSError, HTTPException) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{name} cannot be opened ({reason}); check the path.") from error
     # TypeError: the rate of a file that is named `.raw` must be told; ValueError: a header tells no length, or no true
     # one.
     except (TypeError, ValueError, MemoryError, soundfile.LibsndfileError) as error:

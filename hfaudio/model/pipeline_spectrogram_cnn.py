@@ -129,6 +129,10 @@ class SpectrogramCNNPipeline(ChunkPipeline, AudioClassificationPipeline):
         config = self.model.config
         logits = torch.cat([window["logits"] for window in model_outputs]).float()
         counted = torch.ones(1, len(logits), dtype=torch.bool)
+        if not torch.isfinite(logits).all():
+            raise ValueError(
+                "The model scores a recording NaN or infinity: expected finite weights, and samples in [-1, 1]."
+            )
         averaged = average_windows(logits, counted, config.problem_type == "multi_label_classification")
         num_labels = averaged.shape[1]
         top_k = min(top_k or num_labels, num_labels)

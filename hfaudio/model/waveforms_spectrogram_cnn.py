@@ -42,6 +42,8 @@ def to_mono(recording: Any, name: str) -> Tensor:
     """
     if isinstance(recording, (list, tuple)):
         recording = np.asarray(recording, dtype=np.float32)
+    if not torch.is_tensor(recording) and np.asarray(recording).dtype.kind not in "biufc":
+        raise ValueError(f"{name} must hold floating-point samples in [-1, 1], found {np.asarray(recording).dtype}.")
     # Copied, because torch cannot share a read-only array, such as a memory-mapped recording.
     samples = recording.detach().cpu() if torch.is_tensor(recording) else torch.tensor(np.ascontiguousarray(recording))
     if not samples.is_floating_point():

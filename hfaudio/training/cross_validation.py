@@ -16,7 +16,7 @@ import numpy as np
 from transformers import EvalPrediction
 
 from hfaudio.data import DataError, PreparedAudio, describe_listing
-from hfaudio.data.recordings import SPLIT_NAMES
+from hfaudio.data.parts import part_kind
 from hfaudio.evaluation import HEADLINES, Calibration, Interpretation, compute_metrics, write_error_review
 from hfaudio.training.checkpoints import (
     CheckpointError,
@@ -93,13 +93,18 @@ class FoldResult:
         """Reads what `save` wrote, or None if it is not there.
 
         Raises:
-            CheckpointError: Other settings gave it.
+            CheckpointError: Other settings gave it, or it is damaged.
         """
         path = folder / FOLD_FILE
         if not path.is_file():
             return None
-        written = json.loads(path.read_text(encoding="utf-8"))
-        made_with = written.pop("settings")
+        try:
+            written = json.loads(path.read_text(encoding="utf-8"))
+            made_with = written.pop("settings")
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"Expected the result of a fold in {path}, found a damaged file; remove it to train the fold again."
+            ) from error
         for name, value in settings.items():
             # A setting that came with a later version of ours or of transformers has not made the fold another one.
             if made_with.get(name, value) != value:
@@ -146,7 +151,7 @@ class CrossValidation:
 
     @property
     def calibration(self) -> Calibration:
-        """One temperature for all, and what it is worth: each fold is judged by one that was fitted on the others."""
+        """One temperature for all if one is worth it: each fold is judged by one that was fitted on the others."""
         pooled = self.interpretation
         return Calibration.cross_fitted(pooled.logits, pooled.labels, self.fold_of_each)
 
@@ -166,6 +171,7 @@ class CrossValidation:
                 for name in names
             },
             "temperature": calibration.temperature,
+            "temperature_refused": calibration.refusal,
             "ece_before": calibration.error_before,
             "ece": calibration.error_after if len(self.folds) > 1 else None,
             "recordings": len(pooled.file_names),
@@ -205,7 +211,8 @@ def folds_to_run(run: RunArguments) -> list[str]:
             f"Expected at least two folds, found {len(found)}; name their column with --fold_column, or make some "
             "with --num_folds."
         )
-    if run.data.num_folds is None and run.data.fold_column is None and {name.lower() for name in found} <= SPLIT_NAMES:
+    parts = all(part_kind(name) not in (None, "fold") for name in found)
+    if run.data.num_folds is None and run.data.fold_column is None and parts:
         raise DataError(
             f"Expected folds, found the given parts {', '.join(found)}, of which the one to test on would be trained "
             "on; make folds with --num_folds, or name the column of the parts with --fold_column."
@@ -252,7 +259,7 @@ def cross_validate(run: RunArguments, final_model: bool = False) -> CrossValidat
         settings = one.result_settings()
         result = FoldResult.load(folder, settings)
         if result is None:
-            checkpoint = one.training.checkpoint_to_resume()
+            checkpoint = last_complete_checkpoint(folder)
             if checkpoint is not None:
                 check_same_run(checkpoint, settings)
             logger.info("Fold %s (%d of %d)", fold, position, len(names))

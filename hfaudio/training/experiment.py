@@ -10,14 +10,12 @@ import torch
 from transformers import set_seed
 
 from hfaudio.data import AudioCrops, DataError, LeftOut, LeftOutLog, StreamedTable
+from hfaudio.data.leakage import connected_groups
 from hfaudio.evaluation import (
     Calibration,
     calibration_parts,
     compute_metrics,
     fewest_recordings,
-    fit_temperature,
-    probability_array,
-    unknown_threshold,
 )
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 from hfaudio.training.checkpoints import CheckpointError, RunSettingsWriter, check_same_run
@@ -27,6 +25,7 @@ from hfaudio.training.mixing import MixedCrops, MixedStream
 from hfaudio.training.model_on_save import ModelOnSave, TakeModel
 from hfaudio.training.normalization import fit_normalization
 from hfaudio.training.pretrained import load_backbone_weights, load_feature_extractor, load_for_fine_tuning
+from hfaudio.training.recalibration import threshold_of
 from hfaudio.training.run_arguments import RunArguments
 from hfaudio.training.specaugment import SpecAugmentCollator
 from hfaudio.training.trained_classifier import TrainedClassifier
@@ -102,14 +101,15 @@ def train_classifier(run: RunArguments, take_on_save: TakeModel | None = None) -
     fitted = fit(run, take_on_save=take_on_save)
     training, trainer, recordings, model = run.training, fitted.trainer, fitted.recordings, fitted.model
     evaluated = _evaluate(trainer, recordings.split["test"], "eval")
-    settling = evaluated
+    settling, settling_part = evaluated, recordings.split["test"]
     if "validation" in recordings.split and (training.calibrate or training.false_reject_rate is not None):
-        settling = _evaluate(trainer, recordings.split["validation"], "validation")
-    calibration = _calibrate(training, settling, evaluated)
+        settling_part = recordings.split["validation"]
+        settling = _evaluate(trainer, settling_part, "validation")
+    calibration = _calibrate(training, settling, settling_part, evaluated)
     model.config.logit_temperature = calibration.temperature
-    if training.false_reject_rate is not None:
-        probabilities = probability_array(settling.predictions / calibration.temperature, multi_label=False)
-        model.config.unknown_threshold = unknown_threshold(probabilities, training.false_reject_rate)
+    model.config.unknown_threshold = threshold_of(
+        settling.predictions / calibration.temperature, recordings.multi_label, training.false_reject_rate
+    )
     scored = {**evaluated.metrics, "eval_ece_before": calibration.error_before, "eval_ece": calibration.error_after}
     # For trackers. What is called eval in the log may be of the validation part.
     trainer.log({name.replace("eval_", "test_", 1): value for name, value in scored.items()})
@@ -118,6 +118,7 @@ def train_classifier(run: RunArguments, take_on_save: TakeModel | None = None) -
         **scored,
         **{f"{name}_recordings": len(fitted.split[part]) for part, name in PARTS.items() if part in fitted.split},
         "temperature": calibration.temperature,
+        "temperature_refused": calibration.refusal,
         "unknown_threshold": model.config.unknown_threshold,
         "false_reject_rate": training.false_reject_rate,
     }
@@ -274,14 +275,20 @@ def _evaluate(trainer: FocalLossTrainer, part: datasets.Dataset, prefix: str) ->
     return evaluated
 
 
-def _calibrate(training: AudioTrainingArguments, settling: Any, evaluated: Any) -> Calibration:
+def _calibrate(
+    training: AudioTrainingArguments, settling: Any, settling_part: datasets.Dataset, evaluated: Any
+) -> Calibration:
     """Fits the temperature to what settles it, which may be what is reported too."""
     logits, labels = evaluated.predictions, evaluated.label_ids
     if not training.calibrate:
         return Calibration.of_temperature(1.0, logits, labels)
+    # Recordings of one source are alike: a temperature of the one would flatter itself on the other.
+    groups = connected_groups(settling_part["group"][:], settling_part["content_hash"][:])
+    parts = calibration_parts(settling.label_ids, training.seed, groups)
+    found = Calibration.cross_fitted(settling.predictions, settling.label_ids, parts)
     if settling is evaluated:
-        return Calibration.cross_fitted(logits, labels, calibration_parts(labels, training.seed))
-    return Calibration.of_temperature(fit_temperature(settling.predictions, settling.label_ids), logits, labels)
+        return found
+    return Calibration.of_temperature(found.temperature, logits, labels, found.refusal)
 
 
 def _without(split: datasets.DatasetDict, left_out: list[LeftOut]) -> datasets.DatasetDict:

@@ -64,6 +64,7 @@ def train_on_all(run: RunArguments, validation: CrossValidation) -> TrainedClass
         "train_recordings": len(fitted.split["train"]),
         "eval_recordings": len(pooled.file_names),
         "temperature": calibration.temperature,
+        "temperature_refused": calibration.refusal,
         "unknown_threshold": threshold,
         "false_reject_rate": rate,
     }

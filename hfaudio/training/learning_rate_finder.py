@@ -23,6 +23,11 @@ __all__ = ["LearningRateSearch", "find_learning_rate"]
 FORGETTING = 0.1
 DIVERGED = 4.0
 FEWEST_POINTS = 10
+CLEAR = 8.0
+"""How many times the standard error of a fitted line the smoothed loss must fall to count: of 10 to 100 losses that
+are noise alone, smoothed in the same way, one search in a hundred falls as far.
+"""
+ROUNDING = 1e-6  # of the loss
 
 
 @dataclass(frozen=True)
@@ -60,18 +65,28 @@ class LearningRateSearch:
 
     @property
     def suggestion(self) -> float | None:
-        """The rate at which the smoothed loss falls fastest as the logarithm of the rate grows; None if it falls not.
+        """The rate at which the smoothed loss falls fastest as the logarithm of the rate grows.
 
-        Only points before its lowest value count: what falls after it is the noise of divergence.
+        Only points from its highest value to its lowest count: what falls after it is the noise of divergence. None if
+        it does not fall clearly, which is by more than noise does: by eight times the standard error of a point of
+        its, the noise being that from one loss to the next.
         """
-        slopes = self._fitted_lines(derivative=1)[: int(self._fitted_lines(derivative=0).argmin()) + 1]
-        if slopes.min() >= 0.0 or len(slopes) == 1:
+        smoothed = self._fitted_lines(derivative=0)
+        lowest = int(smoothed.argmin())
+        highest = int(smoothed[: lowest + 1].argmax())
+        falling = np.array(self.losses[: lowest + 1])
+        noise = float(np.sqrt(np.mean(np.diff(falling) ** 2) / 2)) if lowest else 0.0
+        fall = float(smoothed[highest] - smoothed[lowest])
+        if fall <= max(CLEAR * noise / math.sqrt(self._line_points), ROUNDING * float(np.abs(falling).max())):
             return None
-        return self.rates[int(slopes.argmin())]
+        return self.rates[highest + int(self._fitted_lines(derivative=1)[highest : lowest + 1].argmin())]
+
+    @property
+    def _line_points(self) -> int:
+        return max(5, len(self.losses) // 12 * 2 + 1)
 
     def _fitted_lines(self, derivative: int) -> "NDArray[np.float64]":
-        points = max(5, len(self.losses) // 12 * 2 + 1)
-        return savgol_filter(np.array(self.losses), points, polyorder=1, deriv=derivative)
+        return savgol_filter(np.array(self.losses), self._line_points, polyorder=1, deriv=derivative)
 
     def plot(self) -> "Figure":
         """Draws losses over rates, the suggestion marked if there is one; needs matplotlib."""
@@ -86,7 +101,7 @@ class LearningRateSearch:
             axes.axvline(suggestion, color="black", linestyle="--", label=f"suggestion: {suggestion:.2g}")
         axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
         falling = smoothed[: smoothed.index(min(smoothed)) + 1]
-        axes.set_ylim(0.0, 2.0 * max(falling))  # where the loss runs away it would flatten all the rest
+        axes.set_ylim(0.0, 2.0 * max(falling) or 1.0)  # where the loss runs away it would flatten all the rest
         axes.legend()
         return figure
 
@@ -109,7 +124,7 @@ def find_learning_rate(
         steps: Optimizer steps, at least 10.
 
     Raises:
-        ValueError: The range is empty, there are too few steps, or the loss ran away at once.
+        ValueError: The range is empty, there are too few steps, or the loss ran away or was not finite at once.
     """
     if not 0.0 < lowest < highest < math.inf:
         raise ValueError(f"The rates must rise from above 0, found {lowest!r} to {highest!r}.")
@@ -127,6 +142,11 @@ def find_learning_rate(
                 group["lr"] = rate * share
             loss = _step(trainer, model, optimizer, batches)
             if not math.isfinite(loss):
+                if not losses:
+                    raise ValueError(
+                        f"Expected a finite loss before the first step of the search, found {loss}: no rate is to "
+                        "blame; look for a mistake in recordings, labels or weights."
+                    )
                 break
             losses.append(loss)
             average = loss if len(losses) == 1 else average + FORGETTING * (loss - average)

@@ -70,7 +70,7 @@ def read_out_of_fold(path: str | os.PathLike[str]) -> OutOfFold:
         path: Of the table.
 
     Raises:
-        hfaudio.data.DataError: There is none.
+        hfaudio.data.DataError: There is none, or it holds something else.
     """
     try:
         table = pyarrow.parquet.read_table(path)
@@ -86,8 +86,21 @@ def read_out_of_fold(path: str | os.PathLike[str]) -> OutOfFold:
             "cross-validation."
         )
     class_names = tuple(name.removeprefix(PROBABILITY) for name in columns)
-    probabilities = np.stack([table[name].to_numpy() for name in columns], axis=1).clip(SURE, 1.0)
-    labels = [[class_names.index(name) for name in own] for own in table["labels"].to_pylist()]
+    probabilities = np.stack([table[name].to_numpy() for name in columns], axis=1)
+    if probabilities.dtype.kind != "f" or not ((probabilities >= 0.0) & (probabilities <= 1.0)).all():
+        raise DataError(
+            f"Expected probabilities from 0 to 1 in {path}, found others, or NaN; give the out_of_fold.parquet of a "
+            "cross-validation that did not diverge."
+        )
+    probabilities = probabilities.clip(SURE, 1.0)
+    known = {name: index for index, name in enumerate(class_names)}
+    try:
+        labels = [[known[name] for name in own] for own in table["labels"].to_pylist()]
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"Expected in {path} labels among {', '.join(class_names)}, found {error}; give the out_of_fold.parquet "
+            "of a cross-validation as it was written."
+        ) from error
     folds = tuple(table["fold"].to_pylist())
     if all(len(own) == 1 for own in labels) and np.allclose(probabilities.sum(axis=1), 1.0, atol=1e-6):
         return OutOfFold(class_names, np.array([own[0] for own in labels]), np.log(probabilities), folds)

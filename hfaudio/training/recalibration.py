@@ -1,6 +1,7 @@
 """Calibrating a model that is saved, by what other runs of its settings predicted."""
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ __all__ = ["calibrate_saved_model", "threshold_of"]
 CONFIG_FILE = "config.json"
 MODEL_CODE = "modeling_spectrogram_cnn.py"
 TEMPERATURE = "logit_temperature"
+SAME_PROBABILITY = 1e-6  # probabilities that differ by less are the same but for rounding
+
+logger = logging.getLogger(__name__)
 
 
 def calibrate_saved_model(
@@ -62,7 +66,9 @@ def calibrate_saved_model(
 
 
 def threshold_of(logits: np.ndarray, multi_label: bool, false_reject_rate: float | None) -> float | None:
-    """Settles below which probability a recording is called unknown, by predictions for recordings held out.
+    """Chooses below which probability a recording is called unknown, by predictions for recordings held out.
+
+    Where all have the same highest probability none is chosen, and a warning says so.
 
     Args:
         logits: `(recordings, num_labels)`, divided by the temperature.
@@ -76,10 +82,19 @@ def threshold_of(logits: np.ndarray, multi_label: bool, false_reject_rate: float
         return None
     if multi_label:
         raise DataError("--false_reject_rate needs a model of one class a recording, found several; leave it out.")
+    probabilities = probability_array(logits, multi_label=False)
     try:
-        return unknown_threshold(probability_array(logits, multi_label=False), false_reject_rate)
+        threshold = unknown_threshold(probabilities, false_reject_rate)
     except ValueError as error:
         raise DataError(str(error)) from error
+    best = probabilities.max(axis=1)
+    if best.max() - best.min() < SAME_PROBABILITY:
+        logger.warning(
+            f"No unknown_threshold is set for --false_reject_rate {false_reject_rate:g}: all {len(best)} recordings "
+            f"that were not trained on have the same highest probability, {best[0]:.6g}, which tells none apart."
+        )
+        return None
+    return threshold
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

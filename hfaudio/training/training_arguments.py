@@ -1,9 +1,11 @@
 """The flags of training, as a dataclass that `HfArgumentParser` reads."""
 
+import logging
 import math
 import os
 import re
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
@@ -12,10 +14,12 @@ from transformers.trainer_utils import HubStrategy
 
 from hfaudio.available_cores import available_cores
 from hfaudio.training.batch_growth import BatchGrowth
-from hfaudio.training.checkpoints import CheckpointError, is_complete, last_complete_checkpoint
+from hfaudio.training.checkpoints import CheckpointError, checkpoint_damage, newest_checkpoint
 from hfaudio.training.one_cycle import FEWEST_STEPS
 
 __all__ = ["AudioTrainingArguments"]
+
+logger = logging.getLogger(__name__)
 
 LOSSES = ("focal", "cross_entropy")
 LAST_CHECKPOINT = "last"
@@ -28,6 +32,7 @@ ABOVE_ZERO = (
     "per_device_eval_batch_size",
     "gradient_accumulation_steps",
 )
+PRECISIONS = ("no", "bf16", "fp16")  # as accelerate calls them
 AT_LEAST_ZERO = (
     "focal_gamma",
     "freeze_backbone_epochs",
@@ -52,6 +57,8 @@ FIXED: dict[str, tuple[bool, str]] = {
     "prediction_loss_only": (False, "the predictions are written out"),
     "batch_eval_metrics": (False, "the metrics are of all recordings together"),
     "eval_do_concat_batches": (True, "the metrics are of all recordings together"),
+    "fp16_full_eval": (False, "the model is scored in single precision, as it is saved"),
+    "bf16_full_eval": (False, "the model is scored in single precision, as it is saved"),
     "gradient_checkpointing": (False, "the model is too small to gain by it"),
     "hub_always_push": (False, "an unfinished model is left out while an earlier one is being pushed"),
 }
@@ -111,7 +118,7 @@ class AudioTrainingArguments(TrainingArguments):
         default=True,
         metadata={
             "help": "Fit a temperature to the scores on the --validation_size, or else on the held-out part, and save "
-            "the model with it."
+            "the model with it where it is shown to help."
         },
     )
     false_reject_rate: float | None = field(
@@ -216,6 +223,11 @@ class AudioTrainingArguments(TrainingArguments):
         for name, (only, reason) in FIXED.items():
             if bool(getattr(self, name)) != only:
                 raise ValueError(f"--{name} must be {only}, found {getattr(self, name)}: {reason}.")
+        if self.resume_from_checkpoint is not None and self.find_lr:
+            raise ValueError(
+                "--find_lr searches from the first weights, found --resume_from_checkpoint "
+                f"{self.resume_from_checkpoint}; leave it out."
+            )
         self._check_hub_flags()
         if self.save_strategy == "best":
             raise ValueError("--save_strategy must be no, steps or epoch, found best: no epoch is chosen.")
@@ -226,6 +238,7 @@ class AudioTrainingArguments(TrainingArguments):
         if os.path.exists(self.output_dir) and not os.path.isdir(self.output_dir):
             raise ValueError(f"--output_dir must be a folder or a free name, found the file {self.output_dir}.")
         super().__post_init__()
+        self._check_precision()
         missing = set(self.report_to) - set(get_available_reporting_integrations())
         if missing:
             raise ValueError(f"--report_to {', '.join(sorted(missing))} needs a package that is not installed.")
@@ -248,6 +261,20 @@ class AudioTrainingArguments(TrainingArguments):
             value = getattr(self, one.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"--{one.name} must be a finite number, found {value}.")
+
+    def _check_precision(self) -> None:
+        """Refuses what the device would not do and say nothing; `accelerate` can ask for it too."""
+        precision = self.mixed_precision
+        source = f"--{precision}" if self.fp16 or self.bf16 else f"ACCELERATE_MIXED_PRECISION={precision}"
+        if precision not in PRECISIONS:
+            raise ValueError(
+                f"ACCELERATE_MIXED_PRECISION must be one of {', '.join(PRECISIONS)}, found {precision!r}."
+            )
+        if precision == "fp16" and self.device.type == "cpu":
+            raise ValueError(
+                f"{source} needs a GPU, found the CPU, which would train in fp32; give --bf16 "
+                "--use_cpu, or leave it out."
+            )
 
     def _check_hub_flags(self) -> None:
         if self.model_license is not None and not LICENSE.fullmatch(self.model_license):
@@ -299,29 +326,49 @@ class AudioTrainingArguments(TrainingArguments):
     def checkpoint_to_resume(self) -> str | None:
         """The checkpoint's folder that `--resume_from_checkpoint` names, or None for a new run.
 
-        A checkpoint that was not written to its end, because the run was killed meanwhile, counts as none.
+        A checkpoint that is damaged, or was not written to its end because the run was killed meanwhile, counts as
+        none; that it is passed over is said.
 
         Raises:
-            CheckpointError: It is not there; or the run is new, but an interrupted one lies in its output folder.
+            CheckpointError: It is not there or damaged; or the run is new, but an interrupted one lies in its output
+                folder.
         """
-        last = last_complete_checkpoint(self.output_dir)
+        last, damaged = newest_checkpoint(self.output_dir)
+        reasons = "; ".join(f"{name} {damage}" for name, damage in damaged.items())
         if self.resume_from_checkpoint is None:
             if last is not None:
                 raise CheckpointError(
                     f"Expected no unfinished run in {self.output_dir}, found {os.path.basename(last)}; add "
                     "--resume_from_checkpoint to continue it, or choose another --output_dir."
                 )
+            if damaged:
+                logger.warning("Starting anew: in %s no checkpoint is whole (%s)", self.output_dir, reasons)
             return None
         if self.resume_from_checkpoint in (LAST_CHECKPOINT, "true", "True"):
+            if last is None and damaged:
+                raise CheckpointError(
+                    f"Expected a whole checkpoint to resume from in {self.output_dir}, found none ({reasons}); start "
+                    "anew without --resume_from_checkpoint."
+                )
             if last is None:
                 raise CheckpointError(
                     f"Expected a checkpoint to resume from in {self.output_dir}, found none; start without "
                     "--resume_from_checkpoint (a finished run removes its checkpoints)."
                 )
+            if damaged:
+                logger.warning("Resuming from %s: %s", os.path.basename(last), reasons)
             return last
-        if not is_complete(self.resume_from_checkpoint):
+        named = Path(self.resume_from_checkpoint)
+        if not named.is_dir():
             raise CheckpointError(
-                f"Expected the folder of a checkpoint at {self.resume_from_checkpoint}, found none; "
-                "give --resume_from_checkpoint alone to take the last one."
+                f"Expected the folder of a checkpoint at {named}, found none; give --resume_from_checkpoint alone to "
+                "take the last one."
+            )
+        damage = checkpoint_damage(named)
+        if damage is not None:
+            whole = newest_checkpoint(named.parent)[0] or last
+            raise CheckpointError(
+                f"Expected a whole checkpoint at {named}, found one that {damage}; "
+                + (f"give --resume_from_checkpoint {whole}." if whole else "start anew without the flag.")
             )
         return self.resume_from_checkpoint

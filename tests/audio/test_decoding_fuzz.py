@@ -46,6 +46,7 @@ FORMATS = [
     ("OGG", "OPUS"),
     ("MP3", "MPEG_LAYER_III"),
 ]
+JOINABLE = (b"RIFF", b"fLaC", b"OggS", b"\xff")
 EXTREMES = (0, 1, 3, 1_000, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 CASES = 2_400
 REAL_CASES = 200
@@ -57,7 +58,7 @@ LONGEST = 3_000_000  # frames; the recordings have a few thousand, a damaged hea
 
 
 def recordings() -> list[bytes]:
-    """Of each format, one in mono and one in stereo, of 0.1 to 0.3 s."""
+    """Of each format, one in mono and one in stereo, of 0.1 to 0.3 s; and files that are two of these in one."""
     rng = np.random.default_rng(0)
     contents = []
     for number, (container, encoding) in enumerate(FORMATS):
@@ -68,7 +69,8 @@ def recordings() -> list[bytes]:
             file = io.BytesIO()
             soundfile.write(file, np.stack([sound] * channels, axis=1), rate, encoding, format=container)
             contents.append(file.getvalue())
-    return contents
+    joined = [contents[place] + contents[place + 1] for place in range(0, len(contents), 2)]
+    return contents + [one for one in joined if one.startswith(JOINABLE)]
 
 
 def flip(content: bytearray, rng: np.random.Generator, last: int) -> None:

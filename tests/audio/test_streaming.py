@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from hfaudio.audio import UnreadableAudioError, decode_audio, decoding, has_torchcodec, stream_audio
+from hfaudio.audio import UnreadableAudioError, decode_audio, has_torchcodec, opening, stream_audio
 
 
 @pytest.fixture(params=[1 << 20, 3_000])
 def block_samples(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(decoding, "BLOCK_SAMPLES", request.param)
+    monkeypatch.setattr(opening, "BLOCK_SAMPLES", request.param)
     return request.param
 
 
@@ -49,7 +49,8 @@ def test_torchcodec_gives_blocks_too(write_tone, monkeypatch) -> None:
     ("content", "reason"),
     [
         (b"", r"the file is empty \(0 bytes\)"),
-        (b"no audio at all", r"not readable as audio \(.*"),
+        (b"no audio at all", "no audio, but text"),
+        (bytes([1, 2, 3]) * 100, r"not readable as audio \(Format not recognised\.\)"),
     ],
 )
 def test_what_cannot_be_heard_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -68,7 +69,7 @@ def test_a_missing_file_and_one_without_samples_are_named(tmp_path: Path) -> Non
 
 
 def test_what_is_not_finite_further_on_is_named_when_it_is_reached(monkeypatch) -> None:
-    monkeypatch.setattr(decoding, "BLOCK_SAMPLES", 1_000)
+    monkeypatch.setattr(opening, "BLOCK_SAMPLES", 1_000)
     samples = np.zeros(3_000, np.float32)
     samples[2_500] = np.nan
     file = io.BytesIO()

@@ -7,7 +7,7 @@ from typing import Any
 import datasets
 import pytest
 
-from hfaudio.data import manifest
+from hfaudio.data import named_files
 from hfaudio.data.errors import DataError
 from hfaudio.data.manifest import find_manifest, list_manifest
 from hfaudio.data.recordings import Columns, LeftOut, Listing
@@ -163,7 +163,7 @@ def test_only_a_bare_name_is_looked_for_in_sub_folders(sounds) -> None:
 
 
 def test_nothing_is_searched_for_a_path_that_does_not_exist(sounds, monkeypatch) -> None:
-    monkeypatch.setattr(manifest, "find_files", lambda *_: pytest.fail("searched"))
+    monkeypatch.setattr(named_files, "find_files", lambda *_: pytest.fail("searched"))
     listing = list_text(sounds, "file_name,label\na.wav,x\ndog/c.wav,y\n/no/where/c.wav,y\n")
     assert [one.file_name for one in listing.left_out] == ["dog/c.wav", "/no/where/c.wav"]
 
@@ -292,7 +292,13 @@ def test_fold_and_group_columns_are_found_unless_turned_off(sounds, column: str)
         (
             "file_name,label\na.wav,x\na.wav,y\n",
             {},
-            "Expected every file once in {csv}, found a.wav again in line 3; remove a line.",
+            "Expected every file once in {csv}, found a.wav again in line 3, as y and not as x; remove a line, or "
+            "write several classes into one cell (--label_separator).",
+        ),
+        (
+            "file_name,label\na.wav,x\nsub/../a.wav,x\n",
+            {},
+            "Expected every file once in {csv}, found sub/../a.wav again in line 3; remove a line.",
         ),
         ("file_name,label\na.wav,x\n./a.wav,x\n", {}, "found a.wav again in line 3;"),
         (
@@ -349,18 +355,16 @@ def test_mistakes_are_named(sounds, text: str, columns: dict[str, str], sentence
     [
         (
             "metadata.csv",
-            "file_name,label\nä.wav,x\n".encode("utf-16"),
-            "Expected comma-separated UTF-8 text in {path}",
+            b'file_name,label\n"' + b"x" * 200_000,
+            "Expected comma-separated UTF-8 text in {path}, found field larger than",
         ),
         (
             "metadata.csv",
-            b'file_name,label\n"' + b"x" * 200_000,
-            "Expected comma-separated UTF-8 text in {path}, found",
+            b'file_name,label\na.wav,"x\nb.wav,y\n',
+            "Expected comma-separated UTF-8 text in {path}, found unexpected end of data in line 3",
         ),
-        ("metadata.tsv", b"\xff\xfe", "Expected tab-separated UTF-8 text in {path}, found"),
         ("metadata.jsonl", b'{"file_name": "a.wav"', "Expected one JSON object a line in {path}, found"),
         ("metadata.jsonl", b'["a.wav"]\n', "Expected one JSON object a line in {path}, found a list in line 1; save"),
-        ("metadata.jsonl", b'{"file_name": "\xff"}', "Expected one JSON object a line in {path}, found 'utf-8' codec"),
         ("metadata.parquet", b"PAR1 and more", "Expected a Parquet table in {path}, found"),
         ("metadata.parquet", b"", "Expected a Parquet table in {path}, found"),
     ],
@@ -371,6 +375,49 @@ def test_tables_that_are_none_are_named(sounds, name: str, content: bytes, sente
         list_recordings(sounds)
     assert sentence.format(path=sounds / name) in str(error.value)
     assert str(error.value).endswith("; save it as such.")
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.tsv", "metadata.jsonl"])
+@pytest.mark.parametrize(
+    ("encoding", "found"),
+    [
+        ("utf-16", "UTF-16"),
+        ("utf-16-be", "UTF-16"),
+        ("latin-1", "another encoding, such as Latin-1, in line 2 (byte 0xe4)"),
+    ],
+)
+def test_other_encodings_are_named(sounds, name: str, encoding: str, found: str) -> None:
+    (sounds / name).write_bytes("file_name,label\nä.wav,x\n".encode(encoding))
+    with pytest.raises(DataError) as error:
+        list_recordings(sounds)
+    assert str(error.value).endswith(f"found {found}; save it as UTF-8 (in Excel: 'CSV UTF-8').")
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "found"),
+    [
+        ("metadata.csv", "file_name;label;fold", "semicolons (';')"),
+        ("metadata.csv", "file_name\tlabel", "tabs ('\\t')"),
+        ("metadata.csv", "file_name|label", "bars ('|')"),
+        ("metadata.csv", "sep=;", "semicolons (';')"),
+        ("metadata.csv", "file_name;a,b or c;fold", "semicolons (';')"),
+        ("metadata.tsv", "file_name,label", "commas (',')"),
+    ],
+)
+def test_another_separator_is_named(sounds, name: str, header: str, found: str) -> None:
+    (sounds / name).write_text(f"{header}\n")
+    with pytest.raises(DataError) as error:
+        list_recordings(sounds)
+    assert f"found columns separated by {found} in its first line, {header!r}; save it with " in str(error.value)
+
+
+def test_quoted_cells_may_hold_separators_quotes_and_new_lines(sounds) -> None:
+    text = 'file_name,label,"a,b;c"\n"a.wav","car, ""idling""",\nb.wav,"two\nlines",\nsub/c.wav,5" pipe,\n'
+    assert [r.labels for r in list_text(sounds, text).recordings] == [
+        ('car, "idling"',),
+        ("two\nlines",),
+        ('5" pipe',),
+    ]
 
 
 def test_several_tables_are_refused(sounds) -> None:
@@ -408,3 +455,97 @@ def test_very_long_tables(sounds) -> None:
     rows = "".join(f"{index}.wav,{index % 3}\n" for index in range(5_000))
     listing = list_text(sounds, "file_name,label\na.wav,0\n" + rows)
     assert (len(listing.recordings), len(listing.left_out)) == (1, 5_000)
+
+
+PARTS = ["train/1.wav", "train/2.wav", "test/1.wav", "test/2.wav"]
+
+
+def folds_of(listing: Listing) -> list[str | None]:
+    return [recording.fold for recording in listing.recordings]
+
+
+@KINDS
+@pytest.mark.parametrize("below", ["", "audio/deep/"])
+@pytest.mark.parametrize("give", ["folder", "table"])
+def test_folders_named_like_parts_are_folds(write_tone, tmp_path, ending: str, below: str, give: str) -> None:
+    names = [below + name for name in PARTS]
+    for name in names:
+        write_tone(f"s/{name}")
+    table = tmp_path / "s" / f"metadata{ending}"
+    WRITERS[ending](table, [{"file_name": name, "label": "ab"[index % 2]} for index, name in enumerate(names)])
+    listing = list_recordings(tmp_path / "s" if give == "folder" else table)
+    assert folds_of(listing) == ["train", "train", "test", "test"]
+    assert folds_of(list_recordings(tmp_path / "s", Columns(fold="none"))) == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("names", "folds"),
+    [
+        (["Training/a", "val/b", "TEST/c"], ["Training", "val", "TEST"]),
+        (["fold1/a", "fold2/b", "fold10/c"], ["fold1", "fold2", "fold10"]),
+        (["train/a", "train/b"], ["train", "train"]),
+        (["train/a", "test/b", "extra/c", "d"], ["train", "test", None, None]),
+        # A class named train, and words that are no parts.
+        (["audio/train/a", "audio/car/b"], [None, None]),
+        (["cat_train_1/a", "cat_test_1/b"], [None, None]),
+        (["x/cat_train_1", "x/cat_test_1"], [None, None]),
+        (["trains/a", "tests/b"], [None, None]),
+    ],
+)
+def test_which_folders_are_parts(write_tone, tmp_path, names: list[str], folds: list[str | None]) -> None:
+    for name in names:
+        write_tone(f"s/{name}.wav")
+    rows = "".join(f"{name}.wav,{index}\n" for index, name in enumerate(names))
+    assert folds_of(list_text(tmp_path / "s", f"file_name,label\n{rows}")) == folds
+
+
+def test_a_folder_named_like_the_class_is_no_part(write_tone, tmp_path) -> None:
+    for label in ("train", "test"):
+        write_tone(f"s/{label}/{label}.wav")
+    text = "file_name,label\ntrain/train.wav,Train\ntest/test.wav,test\n"
+    assert folds_of(list_text(tmp_path / "s", text)) == [None, None]
+
+
+def test_a_fold_column_wins_over_folders(write_tone, tmp_path) -> None:
+    for name in PARTS:
+        write_tone(f"s/{name}")
+    rows = "".join(f"{name},x,{index}\n" for index, name in enumerate(PARTS))
+    assert folds_of(list_text(tmp_path / "s", f"file_name,label,fold\n{rows}")) == ["0", "1", "2", "3"]
+
+
+def test_parts_of_absolute_paths_and_of_bare_names(write_tone, tmp_path) -> None:
+    paths = [write_tone(f"test/s/{name}") for name in ("train/1.wav", "val/2.wav")]
+    text = "file_name,label\n" + "".join(f"{path},x\n" for path in paths)
+    (tmp_path / "t").mkdir()
+    assert folds_of(list_text(tmp_path / "t", text)) == ["train", "val"]
+    assert folds_of(list_text(tmp_path / "t", f"file_name,label\n{paths[0]},x\n")) == [None]
+    assert folds_of(list_text(tmp_path / "test" / "s", "file_name,label\n1.wav,x\n2.wav,y\n")) == ["train", "val"]
+
+
+def test_lists_of_zeros_and_ones_are_refused(sounds) -> None:
+    rows = [{"file_name": "a.wav", "label": [0, 1, 0]}, {"file_name": "b.wav", "label": [1, 0, 1]}]
+    for ending in (".jsonl", ".parquet"):
+        WRITERS[ending](sounds / f"t{ending}", rows)
+        with pytest.raises(
+            DataError, match=f"names of classes in column 'label' of .*t{ending}, found lists of zeros"
+        ):
+            list_manifest(sounds / f"t{ending}", Columns())
+    text = "file_name,label\na.wav,0;1;0\nb.wav,1;1;0\n"
+    with pytest.raises(DataError, match="found lists of zeros and ones, one for each class; write the names in their"):
+        list_text(sounds, text, label_separator=";")
+
+
+def test_places_of_declared_classes_are_no_indices(sounds) -> None:
+    label = datasets.List(datasets.ClassLabel(names=["x", "y", "z"]))
+    features = datasets.Features({"file_name": datasets.Value("string"), "label": label})
+    rows = {"file_name": ["a.wav", "b.wav"], "label": [[0, 1, 0], [1, 0, 1]]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(sounds / "metadata.parquet")
+    with pytest.raises(DataError, match="found lists of zeros and ones, one for each class"):
+        list_recordings(sounds)
+
+
+def test_a_url_is_not_downloaded_and_says_so(sounds) -> None:
+    listing = list_text(sounds, "file_name,label\na.wav,x\nhttps://a.b/c.wav,y\n")
+    assert listing.left_out == [
+        LeftOut("https://a.b/c.wav", "a URL, and nothing is downloaded (line 3 of metadata.csv)")
+    ]

@@ -1,3 +1,4 @@
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -294,3 +295,101 @@ def test_data_sets_with_code_are_refused(monkeypatch) -> None:
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with pytest.raises(DataError, match=r"can be loaded \(Dataset scripts are no longer supported, but found x.py\);"):
         list_recordings("me/sounds")
+
+
+@pytest.mark.parametrize(
+    "form", [{"type": "torch"}, {"type": "numpy"}, {"type": "pandas"}, {"type": "arrow"}, {"columns": ["audio"]}]
+)
+@pytest.mark.parametrize("kind", ["ClassLabel", "int", "list"])
+def test_a_format_changes_nothing(tones, form: dict[str, Any], kind: str) -> None:
+    dataset = embedded(tones, fold=[1, 2, 1])
+    if kind == "int":
+        dataset = dataset.cast_column("label", datasets.Value("int64"))
+    if kind == "list":
+        dataset = dataset.remove_columns("label").add_column("label", [["x", "y"], [], ["x"]])
+    plain, formatted = (list_dataset(one, Columns()) for one in (dataset, dataset.with_format(**form)))
+    described = [[(r.file_name, r.labels, r.fold, r.encoded()) for r in own.recordings] for own in (plain, formatted)]
+    assert described[0] == described[1]
+    assert plain.multi_label == formatted.multi_label
+
+
+def test_a_transform_changes_nothing(tones) -> None:
+    dataset = embedded(tones).with_transform(lambda rows: {"label": [9] * len(rows["label"])})
+    assert [r.labels for r in list_one(dataset)] == [("cat",), ("dog",), ("cat",)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ([[0, 1, 0], [1, 0, 1], [0, 0, 1]], "lists of zeros and ones, one for each class"),
+        ([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], "lists of zeros and ones"),
+        ([[0, 1], [1, 0], None], "lists of zeros and ones"),
+        ([["0", "1"], ["1", "1"], ["0", "0"]], "lists of zeros and ones"),
+        ([[True, False], [False, True], [True, True]], "lists of true and false"),
+        ([[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]], r"numbers such as \[0.2, 0.8\]"),
+        ([[[0, 1]], [[1, 0]], [[1, 1]]], r"\[\[0, 1\]\]"),
+        ([{"a": 1}, {"a": 0}, {"a": 1}], "{'a': 1}"),
+    ],
+)
+def test_labels_that_name_no_classes_are_refused(tones, labels: list[Any], found: str) -> None:
+    dataset = embedded(tones).remove_columns("label")
+    dataset = datasets.concatenate_datasets([dataset, datasets.Dataset.from_dict({"label": labels})], axis=1)
+    with pytest.raises(DataError, match=f"in column 'label', found {found}"):
+        list_one(dataset)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([[0, 1], [1], [0]], [("0", "1"), ("1",), ("0",)]),
+        ([[0, 1], [1, 2], [0, 2]], [("0", "1"), ("1", "2"), ("0", "2")]),
+        ([[0], [1], [0]], [("0",), ("1",), ("0",)]),
+        ([[1.0, 2.0], [], [3.0]], [("1", "2"), (), ("3",)]),
+        ([["a", None], [""], ["a", "a"]], [("a",), (), ("a",)]),
+        ([1.0, 2.0, 1.5], [("1",), ("2",), ("1.5",)]),
+        ([True, False, True], [("True",), ("False",), ("True",)]),
+        ([date(2026, 1, 2)] * 3, [("2026-01-02",)] * 3),
+        ([b"cat", b"dog", b"\xff"], [("cat",), ("dog",), ("\\xff",)]),
+    ],
+)
+def test_labels_of_other_types_are_names(tones, labels: list[Any], expected: list[tuple[str, ...]]) -> None:
+    dataset = embedded(tones).remove_columns("label")
+    dataset = datasets.concatenate_datasets([dataset, datasets.Dataset.from_dict({"label": labels})], axis=1)
+    assert [r.labels for r in list_one(dataset)] == expected
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), "", " "])
+def test_a_row_without_a_label_is_named_whatever_the_type(tones, nothing: Any) -> None:
+    labels: list[Any] = [1.0, nothing, 2.0] if isinstance(nothing, float) else ["a", nothing, "b"]
+    dataset = embedded(tones).remove_columns("label").add_column("label", labels)
+    with pytest.raises(DataError, match=r"found none in row 1 \(b.wav\)"):
+        list_one(dataset)
+
+
+def lists_of_indices(tones: list[Path], names: list[str], labels: list[list[int]]) -> datasets.Dataset:
+    features = datasets.Features({"label": datasets.List(datasets.ClassLabel(names=names))})
+    column = datasets.Dataset.from_dict({"label": labels}, features=features)
+    return datasets.concatenate_datasets([embedded(tones).remove_columns("label"), column], axis=1)
+
+
+def test_lists_of_declared_classes_are_indices(tones) -> None:
+    recordings = list_one(lists_of_indices(tones, ["x", "y"], [[0, 1], [1, 0], [0, 1]]))
+    assert [r.labels for r in recordings] == [("x", "y"), ("y", "x"), ("x", "y")]
+    recordings = list_one(lists_of_indices(tones, ["x", "y", "z"], [[0, 1], [1], [1, 0]]))
+    assert [r.labels for r in recordings] == [("x", "y"), ("y",), ("y", "x")]
+
+
+def test_places_of_declared_classes_are_no_indices(tones) -> None:
+    with pytest.raises(DataError, match="found lists of zeros and ones, one for each class"):
+        list_one(lists_of_indices(tones, ["x", "y", "z"], [[0, 1, 0], [1, 0, 1], [1, 1, 0]]))
+
+
+def test_folders_named_like_parts_are_folds(write_tone) -> None:
+    paths = [str(write_tone(name)) for name in ("train/a.wav", "train/b.wav", "test/a.wav")]
+    dataset = datasets.Dataset.from_dict({"audio": paths, "label": ["x", "y", "x"]})
+    dataset = dataset.cast_column("audio", datasets.Audio(decode=False))
+    assert [r.fold for r in list_one(dataset)] == ["train", "train", "test"]
+    assert [r.fold for r in list_one(dataset, fold="none")] == [None] * 3
+    assert [r.fold for r in list_one(dataset.add_column("fold", [1, 2, 3]))] == ["1", "2", "3"]
+    parts = datasets.DatasetDict(train=dataset)
+    assert [r.fold for r in list_one(parts)] == ["train"] * 3

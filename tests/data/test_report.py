@@ -18,6 +18,7 @@ from hfaudio.data import (
     typical_recordings,
     write_report,
 )
+from hfaudio.data.findings import list_findings
 from hfaudio.data.number_formats import as_duration, as_percent
 from hfaudio.data.report import _length_edges
 from hfaudio.data.suggestions import suggest_crop
@@ -313,3 +314,15 @@ def test_small_shares_are_not_called_none() -> None:
 def test_durations_take_the_unit_that_reads_well() -> None:
     written = [as_duration(seconds) for seconds in (0.5, 90.0, 7050.0, 3.5986e6)]
     assert written == ["0.50 s", "1.5 min", "1.96 h", "1,000 h"]
+
+
+def test_doubtful_names_of_classes_come_before_their_balance(write_tone, tmp_path) -> None:
+    for index, label in enumerate(("bell", "Bell", "dog")):
+        write_tone(f"s/{label}/a.wav", frequency=300 + 100 * index)
+    report = describe_dataset(load_audio_dataset(tmp_path / "s", num_proc=1), "s")
+    assert report.suspicious == 1
+    texts = {finding.text: finding.status for finding in list_findings(report) if finding.section == "classes"}
+    assert texts == {
+        "Names of classes that may be wrong, and the counts with them: 'bell' differs from 'Bell' in spelling alone; "
+        "recordings of this class: 1.": "bad"
+    }

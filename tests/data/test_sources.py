@@ -280,3 +280,143 @@ def test_recordings_beside_the_class_folders_are_left_out_by_name(write_tone, tm
     listing = list_recordings(tmp_path / "s")
     assert [recording.file_name for recording in listing.recordings] == ["cat/a.wav", "dog/a.wav"]
     assert listing.left_out == [LeftOut("loose.wav", "lies in no class folder")]
+
+
+def described(source: Path, columns: Columns = Columns()) -> list[tuple[str, tuple[str, ...], str | None]]:  # noqa: B008
+    return [(r.file_name, r.labels, r.fold) for r in list_recordings(source, columns).recordings]
+
+
+@pytest.mark.parametrize(
+    "parts", [("train", "test"), ("Train", "validation", "TEST"), ("dev", "eval"), ("fold1", "fold2")]
+)
+def test_parts_of_a_split_become_folds(write_tone, tmp_path, parts: tuple[str, ...]) -> None:
+    for part in parts:
+        for label in ("cat", "dog"):
+            write_tone(f"s/{part}/{label}/a.wav")
+    assert described(tmp_path / "s") == [
+        (f"{part}/{label}/a.wav", (label,), part) for part in sorted(parts) for label in ("cat", "dog")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_what_lies_beside_the_parts_is_left_out_by_name(write_tone, tmp_path, kind: str) -> None:
+    for name in ("train/cat/a", "train/dog/a", "train/loose", "test/cat/a", "noise/deep/a", "loose"):
+        write_tone(f"s/{name}.wav")
+    listing = list_recordings(tmp_path / "s" if kind == "folder" else pack(tmp_path / "s", kind))
+    assert {(r.labels[0], r.fold) for r in listing.recordings} == {("cat", "train"), ("dog", "train"), ("cat", "test")}
+    assert {(one.file_name, one.reason) for one in listing.left_out} == {
+        ("train/loose.wav", "lies in no class folder"),
+        ("loose.wav", "lies in no class folder"),
+        ("noise/deep/a.wav", "lies beside the parts test, train"),
+    }
+
+
+def test_folders_within_parts_name_no_other_fold(write_tone, tmp_path) -> None:
+    for name in ("train/cat/fold1/a", "train/dog/fold2/a", "test/cat/fold1/a", "test/dog/fold2/a"):
+        write_tone(f"s/{name}.wav")
+    assert [fold for _, _, fold in described(tmp_path / "s")] == ["test", "test", "train", "train"]
+
+
+def test_a_part_without_classes_is_named(write_tone, tmp_path) -> None:
+    write_tone("s/train/dog/a.wav")
+    write_tone("s/test/b.wav")
+    with pytest.raises(
+        DataError, match="Expected one sub-folder of recordings for each class in .*test, found none; make them, write"
+    ):
+        list_recordings(tmp_path / "s")
+
+
+def test_folds_without_classes_point_to_the_table_beside_them(write_tone, tmp_path) -> None:
+    folder = tmp_path / "UrbanSound8K"
+    for fold in (1, 2, 10):
+        write_tone(f"UrbanSound8K/audio/fold{fold}/{fold}.wav")
+    with pytest.raises(DataError, match="class in .*/audio/fold1, found none; make them, write a metadata.csv"):
+        list_recordings(folder / "audio")
+    (folder / "metadata").mkdir()
+    (folder / "metadata" / "UrbanSound8K.csv").write_text("slice_file_name,class,fold\n1.wav,a,1\n")
+    with pytest.raises(
+        DataError, match="found none; give .*/metadata/UrbanSound8K.csv as the data set, if that table"
+    ):
+        list_recordings(folder / "audio")
+
+
+@pytest.mark.parametrize("nested", ["s", "data", "a/b/c"])
+def test_a_folder_too_deep_is_found(write_tone, tmp_path, caplog, nested: str) -> None:
+    for name in (f"{nested}/cat/a", f"{nested}/dog/b", "loose"):
+        write_tone(f"s/{name}.wav")
+    listing = list_recordings(tmp_path / "s")
+    assert [(r.file_name, r.labels) for r in listing.recordings] == [
+        (f"{nested}/cat/a.wav", ("cat",)),
+        (f"{nested}/dog/b.wav", ("dog",)),
+    ]
+    assert listing.left_out == [LeftOut("loose.wav", "lies in no class folder")]
+    assert f"The data set is taken from {tmp_path / 's' / nested.split('/')[0]}:" in caplog.messages[0]
+
+
+@pytest.mark.parametrize("content", ["parts", "metadata.csv", "ESC-50"])
+def test_any_data_set_may_lie_too_deep(write_tone, tmp_path, content: str) -> None:
+    inner = tmp_path / "s" / "s"
+    if content == "parts":
+        for name in ("train/cat", "train/dog", "test/cat", "test/dog"):
+            write_tone(f"s/s/{name}/a.wav")
+    else:
+        write_tone("s/s/audio/a.wav")
+        write_tone("s/s/audio/b.wav")
+        table = inner / ("metadata.csv" if content == "metadata.csv" else "meta/esc50.csv")
+        table.parent.mkdir(exist_ok=True)
+        table.write_text("filename,kind,fold\na.wav,x,1\nb.wav,y,2\n")
+    columns = Columns() if content == "parts" else Columns(label="kind")
+    assert described(tmp_path / "s", columns) == [
+        (f"s/{name}", labels, fold) for name, labels, fold in described(inner, columns)
+    ]
+
+
+def test_one_class_is_no_data_set_too_deep(write_tone, tmp_path) -> None:
+    for name in ("cat/a", "cat/deep/er/b"):
+        write_tone(f"s/{name}.wav")
+    write_tone("t/dog/deep/er/a.wav")
+    assert [r.labels for r in list_recordings([tmp_path / "s", tmp_path / "t"]).recordings] == [
+        ("cat",),
+        ("cat",),
+        ("dog",),
+    ]
+
+
+def test_classes_may_lie_too_deep_in_every_part(write_tone, tmp_path) -> None:
+    for name in ("train/audio/cat", "train/audio/dog", "test/audio/cat"):
+        write_tone(f"s/{name}/a.wav")
+    assert described(tmp_path / "s") == [
+        ("test/audio/cat/a.wav", ("cat",), "test"),
+        ("train/audio/cat/a.wav", ("cat",), "train"),
+        ("train/audio/dog/a.wav", ("dog",), "train"),
+    ]
+    shutil.rmtree(tmp_path / "s" / "train" / "audio" / "dog")
+    assert {labels for _, labels, _ in described(tmp_path / "s")} == {("audio",)}
+
+
+def test_tables_named_like_parts(write_tone, tmp_path) -> None:
+    for name in ("a", "b", "c"):
+        write_tone(f"s/audio/{name}.wav")
+    (tmp_path / "s" / "train.csv").write_text("file_name,label\na.wav,x\nb.wav,y\n")
+    (tmp_path / "s" / "test.tsv").write_text("file_name\tlabel\naudio/c.wav\tx\n")
+    assert described(tmp_path / "s") == [
+        ("test/audio/c.wav", ("x",), "test"),
+        ("train/a.wav", ("x",), "train"),
+        ("train/b.wav", ("y",), "train"),
+    ]
+
+
+def test_a_table_that_is_not_read_is_told(two_classes, caplog) -> None:
+    (two_classes / "labels.csv").write_text("file_name,label\n")
+    list_recordings(two_classes)
+    assert caplog.messages == [
+        f"Not read, though they lie in {two_classes}: labels.csv; give a table as the data set if it names the "
+        "classes."
+    ]
+
+
+def test_archives_in_a_folder_are_named(tmp_path) -> None:
+    for name in ("cat.zip", "dog.tar.gz"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match="found archives, which are not unpacked within others: cat.zip, dog.tar.gz;"):
+        list_recordings(tmp_path)

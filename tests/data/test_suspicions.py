@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import Any
+
 import datasets
 import pytest
 
@@ -6,10 +9,13 @@ from hfaudio.data.suspicions import SUSPICION_KINDS, Suspicion, find_suspicions
 FINE = {"truncated": False, "clipped": 0.0, "silence": 0.2, "seconds": 2.0, "label": 0}
 
 
-def table(*rows: dict[str, object]) -> datasets.Dataset:
-    return datasets.Dataset.from_list(
+def table(*rows: dict[str, object], names: Sequence[str] = ("cat", "dog")) -> datasets.Dataset:
+    dataset = datasets.Dataset.from_list(
         [{**FINE, "file_name": f"{index}.wav", "content_hash": str(index), **row} for index, row in enumerate(rows)]
     )
+    label: Any = datasets.ClassLabel(names=list(names))
+    several = isinstance(dataset.features["label"], datasets.List)
+    return dataset.cast_column("label", datasets.List(label) if several else label)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +28,7 @@ def table(*rows: dict[str, object]) -> datasets.Dataset:
         ({"seconds": 0.19}, "very short", "0.190 s, where the median is 2.00 s"),
         ({"seconds": 20.1}, "very long", "20.1 s, where the median is 2.00 s"),
         ({"content_hash": "0"}, "duplicate", "of 0.wav"),
-        ({"content_hash": "0", "label": 1}, "duplicate", "of 0.wav, but labelled otherwise"),
+        ({"content_hash": "0", "label": 1}, "contradictory copy", "of 0.wav, but labelled otherwise"),
     ],
 )
 def test_what_is_odd_is_named(row: dict[str, object], kind: str, detail: str) -> None:
@@ -53,3 +59,13 @@ def test_labels_of_copies_may_be_lists() -> None:
 def test_one_recording_can_be_odd_in_several_ways() -> None:
     suspicions = find_suspicions(table({}, {}, {"truncated": True, "clipped": 0.5, "seconds": 0.01}))
     assert [one.kind for one in suspicions] == ["truncated", "clipped", "very short"]
+
+
+def test_the_first_recording_stands_for_a_doubtful_class() -> None:
+    rows = [{"label": label} for label in (0, 1, 1, 2)]
+    assert find_suspicions(table(*rows, names=["Dog", "cat", "dog"])) == [
+        Suspicion("3.wav", "doubtful class", "'dog' differs from 'Dog' in spelling alone; recordings of this class: 1")
+    ]
+    rows = [{"label": label} for label in ([0, 1], [2], [1, 2])]
+    assert [one.file_name for one in find_suspicions(table(*rows, names=["a", "a|b", "b"]))] == ["0.wav"]
+    assert find_suspicions(table({}, {}, names=["cat", "dog", "Dog"])) == []

@@ -136,6 +136,51 @@ def test_mistakes_are_one_sentence_and_change_nothing(
     assert {file.name: file.read_bytes() for file in model.iterdir()} == before
 
 
+def test_a_temperature_that_does_not_help_is_one_and_it_is_said(calibrate, save_model, write_table) -> None:
+    model, (path, _, _) = save_model(logit_temperature=9.0), write_table(recordings=40)
+    for _ in range(2):
+        code, printed = calibrate("--model", model, "--predictions", path)
+        assert code == 0
+        assert SpectrogramCNNConfig.from_pretrained(model).logit_temperature == 1.0
+        assert printed.startswith(
+            "temperature 1, which changes nothing: it needs at least 50 recordings that were not trained on, found 40"
+        )
+        assert "with it" not in printed
+
+
+def test_a_threshold_of_scores_that_are_all_alike_is_not_set(calibrate, save_model, tmp_path, caplog) -> None:
+    labels = np.arange(100) % 2
+    pooled = Interpretation.from_predictions(list(map(str, range(100))), labels, np.full((100, 2), 0.5), NAMES)
+    path, model = tmp_path / "out_of_fold.parquet", save_model(unknown_threshold=0.9)
+    write_out_of_fold(pooled, [str(index % 5) for index in range(100)], path)
+    code, printed = calibrate("--model", model, "--predictions", path, "--false_reject_rate", 0.2)
+    assert code == 0
+    assert "unknown below" not in printed
+    assert "all 100 recordings that were not trained on have the same highest probability, 0.5" in caplog.text
+    assert SpectrogramCNNConfig.from_pretrained(model).unknown_threshold is None
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "sentence"),
+    [
+        ("probability_high", [float("nan"), 0.5], "Expected probabilities from 0 to 1 in"),
+        ("probability_high", [1.5, 0.5], "Expected probabilities from 0 to 1 in"),
+        ("labels", [["high"], ["cat"]], "Expected in"),
+        ("labels", [["high"], None], "Expected in"),
+    ],
+)
+def test_a_table_with_other_cells_is_refused(calibrate, save_model, tmp_path, column, cells, sentence) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    table = {"fold": ["1", "2"], "labels": [["high"], ["low"]]}
+    table |= {"probability_high": [0.5, 0.5], "probability_low": [0.5, 0.5]}
+    pyarrow.parquet.write_table(pa.table(table | {column: cells}), tmp_path / "other.parquet")
+    code, printed = calibrate("--model", save_model(), "--predictions", tmp_path / "other.parquet")
+    assert (code, printed.count("\n")) == (2, 1)
+    assert printed.startswith(f"error: {sentence}")
+
+
 def test_what_is_no_table_is_refused(calibrate, save_model, tmp_path) -> None:
     import pyarrow as pa
     import pyarrow.parquet

@@ -81,7 +81,9 @@ def test_a_search_in_which_no_loss_falls_is_drawn(train, synthetic_folder, tmp_p
     monkeypatch.setattr(experiment, "find_learning_rate", lambda trainer: found)
     train("--dataset", synthetic_folder, "--find_lr", "--output_dir", tmp_path)
     last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert last.startswith("no suggestion: the loss falls nowhere between the rates 1e-12 and 0.1;")
+    assert last.startswith(
+        "no suggestion: between the rates 1e-12 and 0.1 the loss does not fall by more than its noise; keep "
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["find_lr.png"]
 
 

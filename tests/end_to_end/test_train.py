@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -73,6 +74,26 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     train(*flags, "--output_dir", tmp_path / "resumed", "--resume_from_checkpoint")
     assert weights_of(tmp_path / "resumed") == weights_of(tmp_path / "whole")
     assert not list((tmp_path / "resumed").glob("checkpoint-*"))
+
+
+def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before_to_the_same_weights(
+    train, synthetic_folder, tmp_path, monkeypatch, caplog
+) -> None:
+    def interrupt(self, args, state, control, **kwargs) -> None:
+        if state.global_step == 4:
+            raise KeyboardInterrupt
+
+    flags = ("--dataset", synthetic_folder, *FOLD_2, "--max_steps", 6, "--save_steps", 1, "--save_total_limit", 2)
+    flags += ("--per_device_train_batch_size", 8)
+    train(*flags, "--output_dir", tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(transformers.trainer_callback.DefaultFlowCallback, "on_step_begin", interrupt, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            train(*flags, "--output_dir", tmp_path / "resumed")
+    os.truncate(tmp_path / "resumed" / "checkpoint-4" / "model.safetensors", 100)
+    train(*flags, "--output_dir", tmp_path / "resumed", "--resume_from_checkpoint")
+    assert "Resuming from checkpoint-3: checkpoint-4 has a damaged model.safetensors" in caplog.text
+    assert weights_of(tmp_path / "resumed") == weights_of(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(

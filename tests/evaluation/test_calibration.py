@@ -1,4 +1,7 @@
+import csv
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ import scipy.special
 
 from hfaudio.evaluation import (
     Calibration,
+    calibration,
     calibration_parts,
     expected_calibration_error,
     fewest_recordings,
@@ -116,9 +120,11 @@ def test_a_model_that_is_sure_of_everything_has_a_threshold_below_one() -> None:
 
 def test_each_part_is_judged_by_the_temperature_of_the_others(rng) -> None:
     logits, labels = drawn(rng, 300, multi_label=False)
-    logits[:100] *= 4.0
+    logits *= 3.0
+    logits[:100] *= 1.2
     parts = np.repeat(["a", "b", "c"], 100)
     found = Calibration.cross_fitted(logits, labels, parts)
+    assert found.refusal is None
     assert found.temperature == fit_temperature(logits, labels)
     for part in "abc":
         own = parts == part
@@ -149,6 +155,106 @@ def test_parts_have_the_classes_in_proportion() -> None:
     assert np.array_equal(parts, calibration_parts(labels, seed=0))
     assert not np.array_equal(parts, calibration_parts(labels, seed=1))
     assert sorted(calibration_parts(np.array([[1, 0], [0, 0]]), seed=0)) == [0, 1]
+
+
+def test_parts_keep_groups_whole() -> None:
+    labels, groups = np.arange(60) % 3, np.arange(60) // 4
+    parts = calibration_parts(labels, 0, groups)
+    assert len(set(parts)) == 5
+    assert all(len(set(parts[groups == group])) == 1 for group in groups)
+    assert len(set(calibration_parts(labels, 0, groups // 5))) == 3  # as many parts as sources
+    assert set(calibration_parts(labels, 0, np.zeros(60, int))) == {0}
+
+
+def settle(logits, labels) -> Calibration:
+    found = Calibration.cross_fitted(logits, labels, calibration_parts(np.asarray(labels), seed=0))
+    assert (found.refusal is None) == (found.temperature != 1.0)
+    if found.refusal is not None:
+        assert np.array_equal(found.before, found.after)
+    assert found.error_after <= found.error_before
+    return found
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("temperature", [0.3, 0.6, 2.0, 6.0])
+def test_a_temperature_that_helps_is_kept(rng, multi_label: bool, temperature: float) -> None:
+    logits, labels = drawn(rng, 300, multi_label)
+    assert settle(temperature * logits, labels).temperature == pytest.approx(temperature, rel=0.35)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_scores_that_are_calibrated_stay_so(multi_label: bool) -> None:
+    kept = []
+    for seed in range(40):
+        logits, labels = drawn(np.random.default_rng(seed), 100, multi_label)
+        kept.append(settle(logits, labels).refusal is None)
+    assert sum(kept) <= 4
+
+
+def test_few_recordings_never_settle_a_temperature(rng) -> None:
+    logits, labels = drawn(rng, calibration.FEWEST_TO_CALIBRATE, multi_label=False)
+    assert settle(4 * logits, labels).refusal is None
+    few = calibration.FEWEST_TO_CALIBRATE - 1
+    for number in (1, 5, few):
+        refusal = settle(4 * logits[:number], labels[:number]).refusal
+        assert refusal == f"it needs at least 50 recordings that were not trained on, found {number}"
+
+
+def test_what_says_nothing_is_given_no_temperature(rng) -> None:
+    labels = np.arange(200) % 4
+    right, wrong = 20.0 * np.eye(4)[labels], 20.0 * np.eye(4)[(labels + 1) % 4]
+    scores = {"no mistake": right, "no hit": wrong, "constant": np.zeros((200, 4))}
+    refusals = {name: settle(logits, labels).refusal for name, logits in scores.items()}
+    assert "does not make the labels more likely beyond chance" in refusals["no mistake"]
+    assert "lies outside of 0.1 to 10" in refusals["no hit"]
+    assert "lies outside of 0.1 to 10" in refusals["constant"]
+    assert "outside of 0.1 to 10" in settle(rng.normal(scale=5.0, size=(400, 4)), rng.integers(4, size=400)).refusal
+    none = np.zeros((200, 4), bool)
+    for same in (np.zeros(200, int), none, ~none):
+        assert "needs recordings of several classes" in settle(right, same).refusal
+
+
+def test_a_right_model_that_is_unsure_is_made_surer() -> None:
+    labels = np.arange(200) % 4
+    found = settle(2.0 * np.eye(4)[labels], labels)
+    assert 0.1 < found.temperature < 0.5
+    assert found.error_after < 0.05 < found.error_before
+
+
+def test_one_source_cannot_judge_itself(rng) -> None:
+    logits, labels = drawn(rng, 100, multi_label=False)
+    found = Calibration.cross_fitted(4 * logits, labels, ["a"] * 100)
+    assert (found.temperature, found.error_after) == (1.0, found.error_before)
+    assert "found one fold or source" in found.refusal
+
+
+def test_a_temperature_that_fits_one_source_alone_is_not_kept(rng) -> None:
+    logits, labels = drawn(rng, 200, multi_label=False)
+    logits[:100] *= 8.0
+    found = Calibration.cross_fitted(logits, labels, np.repeat([0, 1], 100))
+    assert "beyond chance" in found.refusal or "calibration error" in found.refusal
+    assert fit_temperature(logits, labels) > 1.5
+
+
+def test_the_reference_models_temperature_would_be_kept() -> None:
+    """Right and wrong with the certainty that its 400 out-of-fold predictions have, before the temperature."""
+    path = Path(__file__).parents[2] / "model_card" / "esc10"
+    stored = json.loads((path / "config.json").read_text())["logit_temperature"]
+    with (path / "eval" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    names = sorted({row["label"] for row in rows})
+    labels = np.array([names.index(row["label"]) for row in rows])
+    logits = np.zeros((len(rows), len(names)))
+    for own, row in zip(logits, rows, strict=True):
+        score, predicted = float(row["score"]), names.index(row["predicted"])
+        own[:] = np.log((1.0 - score + 1e-6) / (len(names) - 1))
+        own[predicted] = np.log(score)
+        if row["predicted"] != row["label"]:  # of the rest the true class has most
+            own[names.index(row["label"])] = np.log(0.6 * (1.0 - score) + 1e-6)
+    found = settle(stored * logits, labels)
+    assert found.temperature == pytest.approx(stored, rel=0.2)
+    assert found.error_before > 0.08
+    assert found.error_after < 0.05
 
 
 def test_the_picture_has_a_side_for_before_and_after(rng) -> None:

@@ -266,11 +266,14 @@ def test_how_far_probabilities_can_be_believed(write) -> None:
     calibrated = in_one_line(write())
     assert "A probability is off by 2.1 points on average (expected calibration error); without" in calibrated
     assert "without the temperature of 0.541, by which the model divides its logits, by 12.6 points." in calibrated
-    assert "on the held-out part, and each fifth of it judged by one that was fitted on the others." in calibrated
+    assert "on the held-out part, and each part of it judged by one that was fitted on the others." in calibrated
     watched = in_one_line(write(example_training(metrics={"validation_recordings": 7})))
     assert "The temperature was fitted on the validation part." in watched
     plain = in_one_line(write(example_training(metrics={"temperature": 1.0, "eval_ece": 0.1261})))
     assert "off by 12.6 points on average (expected calibration error), as the training left it." in plain
+    refused = Calibration.of_temperature(1.0, 4.0 * np.eye(3)[LABELS], LABELS, "it needs at least 50 recordings")
+    said = in_one_line(write(example_training(metrics={"temperature": 1.0, "eval_ece": 0.1261}, calibration=refused)))
+    assert "(expected calibration error); no temperature was kept: it needs at least 50 recordings." in said
 
 
 def test_co2_stands_there_only_if_it_was_measured(write, tmp_path) -> None:

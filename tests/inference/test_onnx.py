@@ -20,7 +20,7 @@ RATE = 16_000
 
 def export(folder: Path) -> float:
     model = SpectrogramCNNForAudioClassification.from_pretrained(folder)
-    return export_onnx(model, SpectrogramCNNFeatureExtractor.from_pretrained(folder), folder / "model.onnx")
+    return export_onnx(model, SpectrogramCNNFeatureExtractor.from_pretrained(folder), folder / "model.onnx", folder)
 
 
 MODELS = {

@@ -26,7 +26,7 @@ def noises(rng: np.random.Generator, number: int) -> list[np.ndarray]:
 def quantized(save_model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = save_model(tmp_path_factory.mktemp("quantized"), {}, eval_window_frames=26, eval_window_hop_frames=13)
     model = SpectrogramCNNForAudioClassification.from_pretrained(folder)
-    export_onnx(model, SpectrogramCNNFeatureExtractor.from_pretrained(folder), folder / ONNX_FILE)
+    export_onnx(model, SpectrogramCNNFeatureExtractor.from_pretrained(folder), folder / ONNX_FILE, folder)
     recordings = noises(np.random.default_rng(1), 20)
     quantize_onnx(folder / ONNX_FILE, iter(recordings), ClassifierSettings.read(folder), folder / ONNX_INT8_FILE)
     return folder

@@ -1,15 +1,18 @@
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, trainer
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hfaudio.training import AudioTrainingArguments, CheckpointError, remove_checkpoints
+from hfaudio.training import AudioTrainingArguments, CheckpointError, checkpoints, remove_checkpoints
 from hfaudio.training.checkpoints import (
     CheckpointPartsMixin,
     RunSettingsWriter,
     Stopwatch,
     check_same_run,
+    checkpoint_damage,
     last_complete_checkpoint,
 )
 from hfaudio.training.weight_averaging import WeightAverage
@@ -43,17 +46,19 @@ def test_only_the_run_that_wrote_a_checkpoint_resumes_from_it(tmp_path) -> None:
 def test_a_checkpoint_has_everything_before_older_ones_go(toy_trainer, tmp_path, monkeypatch) -> None:
     found = []
 
-    def look(**kwargs) -> None:
-        newest = tmp_path / f"checkpoint-{len(found) + 1}"
+    def look(older: Path) -> None:
+        newest = tmp_path / f"checkpoint-{len(found) + 2}"
+        assert older == tmp_path / f"checkpoint-{len(found) + 1}"
         assert last_complete_checkpoint(tmp_path) == str(newest)
         found.append({path.name for path in newest.iterdir()})
+        shutil.rmtree(older)
 
-    monkeypatch.setattr(trainer, "rotate_checkpoints", look)
+    monkeypatch.setattr(checkpoints, "_remove", look)
     toy_trainer(
-        CheckpointPartsMixin, parts(), max_steps=2, save_strategy="steps", save_steps=1, save_total_limit=1
+        CheckpointPartsMixin, parts(), max_steps=3, save_strategy="steps", save_steps=1, save_total_limit=1
     ).train()
     assert len(found) == 2
-    assert all(names >= PARTS for names in found)
+    assert all(names >= PARTS | {"checkpoint_files.json"} for names in found)
 
 
 def test_who_is_killed_after_older_checkpoints_went_can_resume(toy_trainer, tmp_path) -> None:
@@ -87,27 +92,127 @@ def test_a_saved_model_is_no_checkpoint(toy_trainer, tmp_path) -> None:
     assert not PARTS & {path.name for path in (tmp_path / "model").iterdir()}
 
 
-def test_the_newest_checkpoint_that_is_complete_is_resumed_from(tmp_path) -> None:
-    def resumed(resume: str | None) -> str | None:
-        arguments = AudioTrainingArguments(output_dir=str(tmp_path), resume_from_checkpoint=resume, use_cpu=True)
-        return arguments.checkpoint_to_resume()
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 7)
 
-    for step, state in ((9, "{}"), (10, "{}"), (20, None), (30, '{"epoch": 1'), (100, "")):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}" / "model.safetensors").touch()
-        if state is not None:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
-    (tmp_path / "checkpoint-1000").touch()
-    assert resumed("last") == str(tmp_path / "checkpoint-10")
-    with pytest.raises(CheckpointError, match="Expected no unfinished run in .*, found checkpoint-10; add"):
-        resumed(None)
-    with pytest.raises(CheckpointError, match="Expected the folder of a checkpoint at .*checkpoint-20, found none"):
-        resumed(str(tmp_path / "checkpoint-20"))
-    for step in (9, 10):
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").unlink()
-    assert resumed(None) is None  # there is nothing to lose
-    with pytest.raises(CheckpointError, match="found none; start without --resume_from_checkpoint"):
-        resumed("last")
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+FAULTS = {"cut": cut, "flipped": flip, "missing": Path.unlink, "empty": lambda path: os.truncate(path, 0)}
+
+
+@pytest.fixture
+def stopped_run(toy_trainer, tmp_path) -> Path:
+    """The output folder of a run that was killed with two whole checkpoints."""
+    toy_trainer(CheckpointPartsMixin, parts(), max_steps=2, save_strategy="steps", save_steps=1).train()
+    return tmp_path
+
+
+def resumed(folder: Path, resume: str | None = "last") -> str | None:
+    arguments = AudioTrainingArguments(output_dir=str(folder), resume_from_checkpoint=resume, use_cpu=True)
+    return arguments.checkpoint_to_resume()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_newest_whole_checkpoint_is_resumed_from_and_the_damage_is_said(stopped_run, caplog, fault: str) -> None:
+    first, newest = (stopped_run / f"checkpoint-{step}" for step in (1, 2))
+    names = [path.name for path in sorted(newest.iterdir())]
+    assert PARTS | {"model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "checkpoint_files.json"} < {
+        *names
+    }
+    for name in names:
+        if (name, fault) == ("checkpoint_files.json", "missing"):
+            continue  # then the formats of the files are looked at
+        content = (newest / name).read_bytes()
+        caplog.clear()
+        FAULTS[fault](newest / name)
+        assert resumed(stopped_run) == str(first), name
+        assert "Resuming from checkpoint-1: checkpoint-2 " in caplog.text
+        with pytest.raises(
+            CheckpointError, match=r"found one that .*; give --resume_from_checkpoint .*checkpoint-1\.$"
+        ):
+            resumed(stopped_run, str(newest))
+        (newest / name).write_bytes(content)
+    assert resumed(stopped_run) == str(newest)
+
+
+def test_every_process_has_a_file_in_the_table(stopped_run) -> None:
+    newest = stopped_run / "checkpoint-2"
+    files = json.loads((newest / "checkpoint_files.json").read_text())
+    assert files.keys() == {path.name for path in newest.iterdir()} - {"checkpoint_files.json"}
+    (newest / "rng_state_1.pth").touch()  # of a run of several processes
+    checkpoints._list_files(newest)
+    assert checkpoint_damage(newest) is None
+    (newest / "rng_state_1.pth").unlink()
+    assert checkpoint_damage(newest) == "has no rng_state_1.pth"
+
+
+def test_without_a_whole_checkpoint_a_sentence_says_how_to_start_anew(stopped_run, caplog) -> None:
+    for step in (1, 2):
+        cut(stopped_run / f"checkpoint-{step}" / "optimizer.pt")
+    sentence = (
+        r"found none \(checkpoint-2 has a damaged optimizer.pt; checkpoint-1 has a damaged optimizer.pt\); start anew "
+        r"without --resume_from_checkpoint\.$"
+    )
+    with pytest.raises(CheckpointError, match=sentence):
+        resumed(stopped_run)
+    with pytest.raises(CheckpointError, match=r"has a damaged optimizer.pt; start anew without the flag\.$"):
+        resumed(stopped_run, str(stopped_run / "checkpoint-2"))
+    assert resumed(stopped_run, None) is None  # there is nothing to lose
+    assert "no checkpoint is whole (checkpoint-2 has a damaged optimizer.pt; checkpoint-1" in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["cut", "missing", "empty"])
+def test_in_a_checkpoint_of_an_earlier_version_the_formats_of_the_files_tell(stopped_run, fault: str) -> None:
+    newest = stopped_run / "checkpoint-2"
+    (newest / "checkpoint_files.json").unlink()
+    assert resumed(stopped_run) == str(newest)
+    for name in ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "run_settings.json"):
+        content = (newest / name).read_bytes()
+        FAULTS[fault](newest / name)
+        assert resumed(stopped_run) == str(stopped_run / "checkpoint-1"), name
+        (newest / name).write_bytes(content)
+    flip(newest / "optimizer.pt")
+    assert checkpoint_damage(newest) == "has a damaged optimizer.pt"
+
+
+def test_a_checkpoint_that_was_being_removed_is_not_resumed_from(stopped_run, monkeypatch) -> None:
+    def kill(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", kill)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints._remove(stopped_run / "checkpoint-2")
+    assert resumed(stopped_run) == str(stopped_run / "checkpoint-1")
+
+
+def test_what_is_no_checkpoint_is_not_resumed_from(stopped_run) -> None:
+    (stopped_run / "checkpoint-20").mkdir()
+    (stopped_run / "checkpoint-30").mkdir()
+    (stopped_run / "checkpoint-30" / "trainer_state.json").write_text('{"epoch": 1')
+    (stopped_run / "checkpoint-1000").touch()
+    assert resumed(stopped_run) == str(stopped_run / "checkpoint-2")
+    with pytest.raises(CheckpointError, match="Expected no unfinished run in .*, found checkpoint-2; add"):
+        resumed(stopped_run, None)
+    with pytest.raises(CheckpointError, match="checkpoint-20, found one that was not written to its end; give"):
+        resumed(stopped_run, str(stopped_run / "checkpoint-20"))
+    with pytest.raises(CheckpointError, match="Expected the folder of a checkpoint at .*checkpoint-40, found none"):
+        resumed(stopped_run, str(stopped_run / "checkpoint-40"))
+
+
+def test_a_damaged_checkpoint_does_not_take_the_place_of_a_new_one(toy_trainer, stopped_run) -> None:
+    """Where one checkpoint is kept, it is the one that was written last, whatever its step."""
+    (stopped_run / "checkpoint-1").rename(stopped_run / "checkpoint-9")
+    cut(stopped_run / "checkpoint-9" / "model.safetensors")
+    toy_trainer(
+        CheckpointPartsMixin, parts(), max_steps=3, save_strategy="steps", save_steps=3, save_total_limit=1
+    ).train()
+    assert [path.name for path in stopped_run.iterdir()] == ["checkpoint-3"]
+    assert resumed(stopped_run) == str(stopped_run / "checkpoint-3")
 
 
 def test_seconds_are_those_of_the_whole_run(tmp_path, monkeypatch) -> None:

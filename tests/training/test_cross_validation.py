@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from hfaudio.training import (
     FeatureArguments,
     ModelArguments,
     RunArguments,
+    checkpoints,
     cross_validate,
     write_summary_page,
 )
@@ -157,6 +159,7 @@ def test_a_fold_goes_on_only_with_all_its_settings(read, in_parts, tmp_path: Pat
     with pytest.raises(TrainingBeginsError):
         cross_validate(run)  # anew, because the checkpoint was not written to its end
     (checkpoint / "trainer_state.json").write_text("{}")
+    checkpoints._list_files(checkpoint)
     with pytest.raises(TrainingBeginsError):
         cross_validate(read(dataset=[source], eval_folds=["2"], preparation_processes=1, training={"save_steps": 3}))
     assert resumed == [None, str(checkpoint)]
@@ -215,7 +218,10 @@ def test_one_temperature_is_fitted_to_all_folds_and_judged_by_each(tmp_path: Pat
 def test_a_single_fold_cannot_judge_a_temperature(tmp_path: Path) -> None:
     result = CrossValidation((scored_fold("1", 0),))
     assert result.summary()["ece"] is None
-    assert "With a temperature" not in write_summary_page(result, tmp_path).read_text(encoding="utf-8")
+    assert result.summary()["temperature"] == 1.0
+    page = write_summary_page(result, tmp_path).read_text(encoding="utf-8")
+    assert "With a temperature" not in page
+    assert f"No temperature was kept: {result.summary()['temperature_refused']}." in page
 
 
 def test_a_finished_fold_is_of_all_its_settings(tmp_path: Path) -> None:
@@ -225,6 +231,9 @@ def test_a_finished_fold_is_of_all_its_settings(tmp_path: Path) -> None:
     assert loaded.fold == "1"
     with pytest.raises(CheckpointError, match="found --adam_beta2 0.999 in place of 0.5; give the same flags"):
         FoldResult.load(tmp_path, {"adam_beta2": "0.5"})
+    os.truncate(tmp_path / "fold.json", 100)
+    with pytest.raises(CheckpointError, match="found a damaged file; remove it to train the fold again"):
+        FoldResult.load(tmp_path, {"adam_beta2": "0.999"})
 
 
 def test_the_page_shows_hostile_names_as_text(tmp_path: Path) -> None:

@@ -111,6 +111,32 @@ def test_the_noise_after_the_lowest_loss_does_not_count() -> None:
     assert found.suggestion <= found.rates[59]
 
 
+@pytest.mark.parametrize("points", [10, 20, 100])
+def test_noise_alone_suggests_nothing(points: int) -> None:
+    rng = np.random.default_rng(0)
+    flat = [curve(2.3 + 0.1 * rng.standard_normal(points)).suggestion for _ in range(100)]
+    rising = [
+        curve(2.3 + np.linspace(0, 1, points) + 0.1 * rng.standard_normal(points)).suggestion for _ in range(100)
+    ]
+    assert sum(one is not None for one in flat + rising) <= 6
+
+
+@pytest.mark.parametrize("loss", [0.0, 1e-12, 2.3026])
+def test_a_loss_that_stays_suggests_nothing(loss: float) -> None:
+    found = curve([loss] * 40)
+    assert found.suggestion is None
+    assert found.plot().axes
+    assert curve([2.3] * 37 + [9.0, 30.0, 90.0]).suggestion is None
+
+
+def test_the_suggestion_lies_where_it_falls_not_in_the_noise_before() -> None:
+    losses = 2.3 + 0.02 * np.random.default_rng(1).standard_normal(100)
+    losses[60:80] -= np.linspace(0.0, 0.5, 20)
+    losses[80:] += np.linspace(0.0, 20.0, 20)
+    found = curve(losses)
+    assert found.rates[55] < found.suggestion < found.rates[82]
+
+
 def test_the_plot_marks_the_suggestion() -> None:
     found = curve(np.linspace(3, 1, 40))
     (axes,) = found.plot().axes
@@ -129,6 +155,14 @@ def test_a_loss_that_does_not_fall_suggests_nothing_and_is_drawn() -> None:
     losses, smoothed = axes.get_lines()
     assert tuple(losses.get_ydata()) == found.losses
     assert tuple(smoothed.get_ydata()) == found.smoothed_losses
+
+
+def test_a_loss_that_is_not_finite_from_the_start_is_refused(toy_trainer) -> None:
+    trainer = toy_trainer()
+    with torch.no_grad():
+        trainer.model.classifier.bias.fill_(float("nan"))
+    with pytest.raises(ValueError, match="finite loss before the first step of the search, found nan: no rate"):
+        find_learning_rate(trainer, 1e-3, 1e-1, steps=20)
 
 
 def test_a_loss_that_runs_away_at_once_is_refused(toy_trainer) -> None:

@@ -24,6 +24,17 @@ def test_older_files_are_replaced_and_others_stay(tmp_path) -> None:
     assert (tmp_path / "run" / "mine.txt").read_text() == "mine"
 
 
+def test_graphs_of_former_weights_go_with_them(tmp_path) -> None:
+    for name in ("model.onnx", "model_int8.onnx", "mine.onnx"):
+        (tmp_path / name).touch()
+    with staged_folder(tmp_path) as staging:
+        (staging / "find_lr.png").touch()
+    assert (tmp_path / "model.onnx").exists()
+    with staged_folder(tmp_path) as staging:
+        (staging / "model.safetensors").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"find_lr.png", "mine.onnx", "model.safetensors"}
+
+
 def test_a_failure_leaves_everything_as_it_was(tmp_path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "a.txt").write_text("old")

@@ -1,6 +1,8 @@
+import re
+
 import pytest
 
-from hfaudio.training import AudioTrainingArguments, CheckpointError
+from hfaudio.training import AudioTrainingArguments, CheckpointError, checkpoints
 
 NAN = float("nan")
 
@@ -74,6 +76,17 @@ NAN = float("nan")
         ({"false_reject_rate": 0.0}, "--false_reject_rate must be above 0 and below 1, found 0.0."),
         ({"false_reject_rate": 1.0}, "--false_reject_rate must be above 0 and below 1, found 1.0."),
         ({"false_reject_rate": NAN}, "--false_reject_rate must be a finite number, found nan."),
+        (
+            {"find_lr": True, "resume_from_checkpoint": "last"},
+            "--find_lr searches from the first weights, found --resume_from_checkpoint last; leave it out.",
+        ),
+        (
+            {"fp16": True},
+            "--fp16 needs a GPU, found the CPU, which would train in fp32; give --bf16 --use_cpu, or leave it out.",
+        ),
+        ({"fp16": True, "bf16": True}, "At most one of fp16 and bf16 can be True, but not both"),
+        ({"fp16_full_eval": True}, "--fp16_full_eval must be False, found True: the model is scored in single"),
+        ({"bf16_full_eval": True}, "--bf16_full_eval must be False, found True: the model is scored in single"),
         ({"cpu_threads": 0}, "--cpu_threads must be at least 1, found 0."),
         ({"remove_unused_columns": True}, "--remove_unused_columns must be False, found True: the collator reads"),
         ({"load_best_model_at_end": True}, "--load_best_model_at_end must be False, found True: an epoch chosen on"),
@@ -112,6 +125,7 @@ def write_checkpoint(folder, step: int):
     checkpoint = folder / f"checkpoint-{step}"
     checkpoint.mkdir()
     (checkpoint / "trainer_state.json").write_text("{}")
+    checkpoints._list_files(checkpoint)
     return checkpoint
 
 
@@ -130,3 +144,23 @@ def test_the_checkpoint_to_resume_from(tmp_path) -> None:
     assert checkpoint(str(ninth)) == str(ninth)
     with pytest.raises(CheckpointError, match="Expected no unfinished run in .*, found checkpoint-10; add --resume"):
         checkpoint(None)
+
+
+@pytest.mark.parametrize(
+    ("precision", "sentence"),
+    [
+        ("fp16", "ACCELERATE_MIXED_PRECISION=fp16 needs a GPU, found the CPU, which would train in fp32;"),
+        ("fp8", "ACCELERATE_MIXED_PRECISION must be one of no, bf16, fp16, found 'fp8'."),
+        ("half", "ACCELERATE_MIXED_PRECISION must be one of no, bf16, fp16, found 'half'."),
+    ],
+)
+def test_a_precision_that_accelerate_asks_for_is_checked_too(precision, sentence, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", precision)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        AudioTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+
+
+def test_bf16_on_the_cpu_is_taken(monkeypatch, tmp_path) -> None:
+    assert AudioTrainingArguments(output_dir=str(tmp_path), use_cpu=True, bf16=True).mixed_precision == "bf16"
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert AudioTrainingArguments(output_dir=str(tmp_path), use_cpu=True).mixed_precision == "bf16"

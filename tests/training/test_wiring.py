@@ -15,7 +15,7 @@ from transformers.integrations import integration_utils
 
 from hfaudio.data import DataError, ExampleKey
 from hfaudio.data.crops import label_targets
-from hfaudio.evaluation import fit_temperature
+from hfaudio.evaluation import Calibration, calibration, fit_temperature
 from hfaudio.training import (
     DataArguments,
     FocalLossTrainer,
@@ -311,6 +311,22 @@ def test_every_tracker_gets_the_logs_and_the_final_metrics(parse, monkeypatch) -
 CALIBRATED = ("--max_steps", 10)
 
 
+@pytest.fixture
+def any_temperature(monkeypatch) -> None:
+    """Lets ten recordings of ten classes settle a temperature, whatever it is worth."""
+    monkeypatch.setattr(calibration, "FEWEST_TO_CALIBRATE", 10)
+    monkeypatch.setattr(Calibration, "_no_help", lambda self: None)
+
+
+def test_ten_recordings_leave_the_scores_as_they_are_and_it_is_said(parse) -> None:
+    trained = train_classifier(parse(*CALIBRATED))
+    assert (trained.model.config.logit_temperature, trained.metrics["temperature"]) == (1.0, 1.0)
+    assert trained.metrics["eval_ece"] == trained.metrics["eval_ece_before"]
+    sentence = "it needs at least 50 recordings that were not trained on, found 10"
+    assert trained.metrics["temperature_refused"] == trained.calibration.refusal == sentence
+
+
+@pytest.mark.usefixtures("any_temperature")
 def test_the_model_is_saved_with_the_temperature_of_the_held_out_part(parse) -> None:
     plain, trained = (train_classifier(parse(*CALIBRATED, *flags)) for flags in (("--calibrate", "false"), ()))
     labels = trained.split["test"]["label"][:]
@@ -320,6 +336,7 @@ def test_the_model_is_saved_with_the_temperature_of_the_held_out_part(parse) -> 
     assert abs(temperature - 1.0) > 0.02
     np.testing.assert_allclose(trained.logits, plain.logits / temperature, rtol=1e-5)
     assert trained.metrics["eval_accuracy"] == plain.metrics["eval_accuracy"]
+    assert (plain.metrics["temperature_refused"], trained.metrics["temperature_refused"]) == (None, None)
     # What is reported is of temperatures that were fitted on other recordings.
     assert np.array_equal(trained.calibration.before, plain.logits)
     assert trained.metrics["eval_ece_before"] == plain.metrics["eval_ece"] == plain.metrics["eval_ece_before"]
@@ -327,6 +344,7 @@ def test_the_model_is_saved_with_the_temperature_of_the_held_out_part(parse) -> 
     assert not np.allclose(trained.calibration.after, trained.logits, rtol=1e-3)
 
 
+@pytest.mark.usefixtures("any_temperature")
 def test_the_temperature_is_that_of_the_validation_part(parse) -> None:
     flags = (*CALIBRATED, "--validation_size", 0.25)
     trained = train_classifier(parse(*flags))
