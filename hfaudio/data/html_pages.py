@@ -1,17 +1,16 @@
 """What the pages in HTML have in common: how they write numbers, draw axes and carry pictures and sounds."""
 
 import base64
-import unicodedata
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
 from hfaudio.data.axis_ticks import frequency_ticks, time_ticks
+from hfaudio.data.bidirectional_text import left_to_right, show_overrides
 from hfaudio.data.number_formats import as_count, as_decibels, as_duration, as_hertz, as_percent, as_seconds
 
-__all__ = ["left_to_right", "page_environment"]
-
-MARK = "\N{LEFT-TO-RIGHT MARK}"
+__all__ = ["page_environment"]
 
 FILTERS = {
     "number": as_count,
@@ -35,6 +34,7 @@ def page_environment(*folders: Path) -> jinja2.Environment:
         loader=jinja2.FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,  # of everything that is put in
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -43,14 +43,8 @@ def page_environment(*folders: Path) -> jinja2.Environment:
     return environment
 
 
-def left_to_right(text: str) -> str:
-    """Puts marks around right-to-left text, so that it does not turn round the line in which it stands.
-
-    Args:
-        text: A part of the line.
-    """
-    turned = any(unicodedata.bidirectional(one) in ("R", "AL") for one in text)
-    return f"{MARK}{text}{MARK}" if turned else text
+def _shown(value: Any) -> Any:
+    return show_overrides(value) if isinstance(value, str) else value
 
 
 def _data_uri(content: bytes, kind: str) -> str:

@@ -5,13 +5,14 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["REORDERING", "fit_text", "fonts_for", "text_inches"]
+from hfaudio.data.bidirectional_text import show_overrides
+
+__all__ = ["fit_text", "fonts_for", "text_inches"]
 
 POINTS = 72.0  # an inch
 OF_FORMULAS = re.compile("Last Resort|STIX|cm[a-z]+10")  # fonts of matplotlib's own, with boxes or signs for letters
 USUAL = ""  # the family that is set
 UNSEEN = re.compile("[\u200c-\u200f\ufe00-\ufe0f]")  # joiners, marks of direction, variation selectors
-REORDERING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})  # Unicode, annex 9
 
 
 @contextmanager
@@ -27,20 +28,22 @@ def fonts_for(texts: Iterable[str]) -> Iterator[Callable[[str], str]]:
     """
     from matplotlib import rc_context, rcParams
 
-    families = _families(set().union(*texts))
+    families = _families(set().union(*map(_as_line, texts)))
     further = sorted({family for family in families.values() if family is not None} - {USUAL})
     with rc_context({"font.family": [*rcParams["font.family"], *further]}):
-        yield lambda text: "".join(
-            one if families[one] is not None else _described(one) for one in " ".join(text.split())
-        )
+        yield lambda text: "".join(one if families[one] is not None else _described(one) for one in _as_line(text))
+
+
+def _as_line(text: str) -> str:
+    return show_overrides(" ".join(text.split()))
 
 
 def _families(characters: set[str]) -> dict[str, str | None]:
     """The first family of fonts that has each character; None where no font has it."""
     from matplotlib.font_manager import FontProperties, findfont
 
-    families: dict[str, str | None] = {" ": USUAL} | dict.fromkeys(characters - {" "})
-    wanted = {one for one in characters if not one.isspace() and unicodedata.bidirectional(one) not in REORDERING}
+    families: dict[str, str | None] = {one: USUAL if one == " " else None for one in characters}
+    wanted = characters - {" "}
     for family, path in [(USUAL, findfont(FontProperties())), *_other_fonts()]:
         found = _drawn_by(path, wanted)
         families |= dict.fromkeys(found, family)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hfaudio.data.html_pages import left_to_right
+from hfaudio.data.bidirectional_text import left_to_right
 from hfaudio.evaluation.text_fitting import fit_text, fonts_for, text_inches
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from hfaudio.evaluation.text_fitting import REORDERING
+from hfaudio.data.bidirectional_text import show_overrides
 
 __all__ = ["code_block", "markdown_table", "markdown_text", "python_text", "shell_text"]
 
@@ -21,7 +21,7 @@ NOTHING = "\N{EN DASH}"
 def markdown_text(value: object) -> Markup:
     """Writes a value so that it stands there as text: in a sentence, a heading or the cell of a table.
 
-    What would turn round the text after it, and what is no Unicode, is escaped with a backslash.
+    What would turn round the text after it is escaped with a backslash.
 
     What Markdown or HTML would take for something else becomes a character reference, which no reader takes for a part
     of a table, a tag or an emphasis (CommonMark 0.31, section 2.5). Line breaks become spaces.
@@ -35,7 +35,7 @@ def markdown_text(value: object) -> Markup:
     """
     if isinstance(value, Markup):
         return value
-    line = " ".join("".join(map(_plain, str(value))).split())
+    line = " ".join("".join(map(_plain, show_overrides(str(value)))).split())
     return Markup(SPECIAL.sub(lambda found: f"&#{ord(found[0])};", line))
 
 
@@ -71,8 +71,6 @@ def shell_text(value: str) -> Markup:
 
 
 def _plain(character: str) -> str:
-    if unicodedata.bidirectional(character) in REORDERING or unicodedata.category(character) == "Cs":
-        return character.encode("unicode_escape").decode()
     return " " if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character
 
 

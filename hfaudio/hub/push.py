@@ -17,8 +17,8 @@ from hfaudio.hub.pushed_card import pushed_card
 from hfaudio.hub.pushed_files import (
     CARD,
     GRAPHS,
+    NAMING,
     RECORDINGS,
-    TABLES,
     PushedFiles,
     PushError,
     files_to_push,
@@ -159,7 +159,7 @@ class PushedModel:
             yield f"HELD-OUT RECORDINGS are in {' and '.join(pushed)}: whoever may read the repository may hear them"
         elif set(RECORDINGS) & set(self.files.left_out):
             yield "no recording was pushed; --push_recordings adds the page that plays the highest losses"
-        tables = [name for name in TABLES if name in self.files.contents]
+        tables = [name for name in NAMING if name in self.files.contents]
         if tables:
             yield f"names of recordings are in {name_list(tables)}"
 

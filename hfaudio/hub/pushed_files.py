@@ -20,14 +20,10 @@ __all__ = ["GRAPHS", "PushError", "PushedFiles", "files_to_push", "is_known", "s
 CARD, WEIGHTS, INDEX = "README.md", "model.safetensors", "model.safetensors.index.json"
 REQUIRED = (CARD, "config.json", WEIGHTS, "preprocessor_config.json")
 GRAPHS = (ONNX_FILE, ONNX_INT8_FILE)
-TABLES = (
-    "split.csv",
-    "left_out.csv",
-    "eval/predictions.csv",
-    "eval/per_class.csv",
-    "eval/most_confused.csv",
-    "eval/top_losses.csv",
-)
+NAMING = ("split.csv", "left_out.csv", "eval/predictions.csv", "eval/top_losses.csv")
+"""The tables that name recordings."""
+
+TABLES = (*NAMING, "eval/per_class.csv", "eval/most_confused.csv")
 PICTURES = ("find_lr.png", "eval/confusion_matrix.png", "eval/calibration.png", "eval/training_curves.png")
 RECORDINGS = ("eval/top_losses.html", "eval/top_losses.png")
 """They hold held-out recordings: as sounds, or as spectrograms from which speech can be made again."""

@@ -330,3 +330,10 @@ def test_an_underscore_within_a_word_stays_as_it_is() -> None:
     assert markdown_text("_dog_ bark\tb") == "&#95;dog&#95; bark b"
     assert markdown_text(markdown_text("<b>")) == "&#60;b&#62;"
     assert code_block("a ```` b", "text") == "`````text\na ```` b\n`````"
+
+
+def test_names_that_turn_the_text_round_or_are_none(write) -> None:
+    assert markdown_text("\u202egnp|") == "&#92;u202egnp&#124;"
+    text = write(example_training(("\u202egnp", "x" * 300, "🐶")), name="caf\udce9")
+    assert "\u202e" not in text
+    assert 'model="caf\\udce9", trust_remote_code=True)' in text
