@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 
 import yaml
 
+from hfaudio.regular_files import NotRegularError, only_regular
+
 __all__ = ["FlagParser", "exit_on", "show_messages"]
 
 USAGE_ERROR = 2
@@ -141,11 +143,14 @@ class FlagParser(argparse.ArgumentParser):
         return math.inf if action.nargs in ("*", "+") else 1
 
     def _flags_from_yaml(self, path: Path) -> list[str]:
-        if not path.is_file():
-            self.error(f"expected a YAML file of flags at {path}, found none")
         try:
-            # The base loader leaves every value the text that it would be on the command line: `no` stays `no`.
-            settings = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+            with open(path, encoding="utf-8", opener=only_regular) as file:
+                # The base loader leaves every value the text that it would be on the command line: `no` stays `no`.
+                settings = yaml.load(file, Loader=yaml.BaseLoader)
+        except NotRegularError as error:
+            self.error(f"expected a YAML file of flags at {path}, which {error}")
+        except OSError:
+            self.error(f"expected a YAML file of flags at {path}, found none")
         except (UnicodeDecodeError, yaml.YAMLError) as error:
             self.error(f"expected YAML in {path}, found {error}")
         if not settings:

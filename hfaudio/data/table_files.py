@@ -13,6 +13,7 @@ import pyarrow.parquet
 
 from hfaudio.data.errors import DataError
 from hfaudio.data.table_cells import class_label_names, is_class_label
+from hfaudio.regular_files import NotRegularError, only_regular
 
 __all__ = ["TABLE_ENDINGS", "Row", "Table", "read_table"]
 
@@ -34,7 +35,10 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: It is no such file.
     """
-    return _READERS[path.suffix.lower()](path)
+    try:
+        return _READERS[path.suffix.lower()](path)
+    except NotRegularError as error:
+        raise DataError(f"Expected a table at {path}, which {error}; check --dataset.") from error
 
 
 def _read_csv(path: Path) -> Table:
@@ -47,7 +51,7 @@ def _read_tsv(path: Path) -> Table:
 
 def _read_delimited(path: Path, delimiter: str, expected: str) -> Table:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open(path, newline="", encoding="utf-8-sig", opener=only_regular) as file:
             reader = csv.reader(file, delimiter=delimiter)
             columns = [name.strip() for name in next(reader, [])]
             rows = [
@@ -69,7 +73,7 @@ def _read_jsonl(path: Path) -> Table:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Row]]:
-    with path.open(encoding="utf-8-sig") as file:
+    with open(path, encoding="utf-8-sig", opener=only_regular) as file:
         for line, text in enumerate(file, start=1):
             if text.strip():
                 row = json.loads(text)
@@ -80,7 +84,10 @@ def _json_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 def _read_parquet(path: Path) -> Table:
     try:
-        table = pyarrow.parquet.read_table(path)
+        with open(path, "rb", opener=only_regular) as file:
+            table = pyarrow.parquet.read_table(file)
+    except NotRegularError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"Expected a Parquet table in {path}, found {error}; save it as such.") from error
     rows = table.to_pylist()

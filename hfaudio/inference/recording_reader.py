@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hfaudio.audio import Resampler, UnreadableAudioError, stream_audio
+from hfaudio.audio import Resampler, UnreadableAudioError, check_magnitude, stream_audio
 from hfaudio.inference.audio_windows import cut_blocks
 
 __all__ = ["Audio", "Reading", "RecordingReader"]
@@ -130,6 +130,5 @@ def _mono(samples: np.ndarray) -> np.ndarray:
             f"channels, found {samples.shape}."
         )
     mono = samples.astype(np.float32, copy=False) if samples.ndim == 1 else samples.mean(axis=0, dtype=np.float32)
-    if not np.isfinite(mono).all():
-        raise UnreadableAudioError("holds NaN or infinite samples")
+    check_magnitude(float(np.abs(mono).max(initial=0.0)))
     return mono

@@ -116,3 +116,16 @@ def test_files_of_other_endings_are_found_on_request(tmp_path) -> None:
     for name in ("a.parquet", "b.PARQUET", "c.wav", ".d.parquet"):
         (tmp_path / name).touch()
     assert [os.path.basename(path) for path in find_files(tmp_path, (".parquet",))] == ["a.parquet", "b.PARQUET"]
+
+
+def test_what_may_be_a_recording_is_listed_whatever_its_ending(tmp_path) -> None:
+    (tmp_path / "x").mkdir()
+    for name in ("a.AIFC", "b.3gp", "c", "d.unknown", "e.WAV"):
+        (tmp_path / "x" / name).write_bytes(bytes(range(100)))
+    for name in ("cover.jpg", "notes.txt", "README", ".hidden.wav", "empty"):
+        (tmp_path / "x" / name).write_text("" if name == "empty" else "words")
+    os.mkfifo(tmp_path / "x" / "pipe.wav")
+    os.mkfifo(tmp_path / "x" / "pipe")
+    names = ["a.AIFC", "b.3gp", "c", "d.unknown", "e.WAV", "pipe.wav"]
+    assert [os.path.basename(path) for path in find_files(tmp_path)] == names
+    assert [recording.file_name for recording in list_class_folders(tmp_path)] == [f"x/{name}" for name in names]
