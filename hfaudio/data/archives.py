@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple
 
 from hfaudio.data.errors import DataError
-from hfaudio.regular_files import only_regular
 
 __all__ = ["ARCHIVE_ENDINGS", "is_archive", "unpack_archive"]
 
@@ -82,7 +81,7 @@ def unpack_archive(
     if not path.is_file():
         found = "a folder" if path.exists() else "nothing"
         raise DataError(f"Expected an archive at {path}, found {found}; check --dataset.")
-    with open(path, "rb", opener=only_regular) as archive:
+    with path.open("rb") as archive:
         target = into / hashlib.file_digest(archive, "sha256").hexdigest()
         if not target.is_dir():
             unfinished = into / f".{target.name}-{uuid.uuid4().hex}"

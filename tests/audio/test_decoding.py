@@ -240,7 +240,7 @@ def write_rate(path: Path, rate: int) -> None:
     ("write", "reason"),
     [
         (lambda path: path.touch(), "the file is empty (0 bytes)"),
-        (lambda path: path.write_text("these are words"), "no audio, but text"),
+        (lambda path: path.write_text("these are words"), "not readable as audio (it is text)"),
         (lambda path: path.mkdir(), "cannot be opened (Is a directory)"),
         (lambda path: None, "cannot be opened (No such file or directory)"),
         (lambda path: soundfile.write(path, np.zeros(0), 16_000), "holds no samples"),

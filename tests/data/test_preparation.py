@@ -238,7 +238,7 @@ def missing(path: Path) -> None:
 
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "000.wav": (lambda path: path.write_bytes(b""), "the file is empty (0 bytes)"),
-    "003.wav": (lambda path: path.write_text("words"), "not readable as audio (Format not recognised.)"),
+    "003.wav": (lambda path: path.write_text("words"), "not readable as audio (it is text)"),
     "006.wav": (header_only, "not readable as audio ("),
     "009.wav": (no_samples, "holds no samples"),
     "012.wav": (samples(0.1, np.nan), "holds NaN or infinite samples"),
