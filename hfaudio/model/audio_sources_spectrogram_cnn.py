@@ -11,14 +11,13 @@ import numpy as np
 from transformers.utils import logging
 
 from .resampling_spectrogram_cnn import resample
-from .waveforms_spectrogram_cnn import to_mono
+from .waveforms_spectrogram_cnn import check_samples, to_mono
 
 __all__ = ["read_waveform"]
 
 logger = logging.get_logger(__name__)
 
 UNREAD_BYTES, UNREAD_SHARE = 4_096, 0.05  # of a file, that tags behind the samples may take without a warning
-LARGEST_SAMPLE = 2.0**31  # an integer of 32 bits in a file of floats; what is larger comes from damage
 LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; elephants and bats lie within, the rates of damaged headers do not
 
 
@@ -61,15 +60,9 @@ def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
         )
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise ValueError(f"{name} must have a rate from {LOWEST_RATE} to {HIGHEST_RATE} Hz, found {rate} Hz.")
-    samples = to_mono(source, name).numpy()
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{name} must hold finite samples, found NaN or infinity.")
-    if np.abs(samples).max() > LARGEST_SAMPLE:
-        raise ValueError(
-            f"{name} must hold samples of at most {LARGEST_SAMPLE:.2g} times full scale, found "
-            f"{np.abs(samples).max():.2g}; the file is damaged."
-        )
-    return resample(samples, rate, sampling_rate)
+    samples = to_mono(source, name)
+    check_samples(samples, name)
+    return resample(samples.numpy(), rate, sampling_rate)
 
 
 def _open(path: str | os.PathLike[str]) -> io.BufferedReader:

@@ -362,7 +362,7 @@ def test_a_class_without_a_readable_recording_is_an_error(two_classes) -> None:
         load_audio_dataset(two_classes)
     assert str(error.value) == (
         "Expected at least one readable recording of every class, found none of low: low/0.wav not readable as audio "
-        "(Format not recognised.), and 3 more; replace the files or remove the class."
+        "(it is text), and 3 more; replace the files or remove the class."
     )
 
 
