@@ -24,6 +24,7 @@ from hfaudio.inference.bulk_prediction import RowSettings, predict_into, predict
 from hfaudio.inference.model_folder import find_model, hash_model
 from hfaudio.inference.prediction_journal import JournalError
 from hfaudio.inference.prediction_table import FORMATS, Row
+from hfaudio.regular_files import only_regular
 
 SOME_UNREADABLE = 3
 REFERENCE_MODEL = Path(__file__).resolve().parents[1] / "model_card" / "esc10"
@@ -137,7 +138,7 @@ def files_of(flags: argparse.Namespace) -> Iterator[str]:
     elif flags.files_from is not None:
         path = Path(flags.files_from)
         try:
-            with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape", opener=only_regular) as lines:
                 yield from read_file_list(lines, path.name, path.parent)
         except OSError as error:
             raise FileListError(f"Expected a list of files at {path}, found none ({error.strerror}).") from error

@@ -15,6 +15,7 @@ import pyarrow.parquet
 
 from hfaudio.data.errors import DataError
 from hfaudio.data.table_cells import check_label_lists, class_label_names, is_class_label
+from hfaudio.regular_files import NotRegularError, only_regular
 
 __all__ = ["TABLE_ENDINGS", "TEXT_TABLE_ENDINGS", "Row", "Table", "read_table"]
 
@@ -38,7 +39,10 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: It is no such file.
     """
-    return _READERS[path.suffix.lower()](path)
+    try:
+        return _READERS[path.suffix.lower()](path)
+    except NotRegularError as error:
+        raise DataError(f"Expected a table at {path}, which {error}; check --dataset.") from error
 
 
 def _read_csv(path: Path) -> Table:
@@ -82,7 +86,8 @@ def _text(path: Path, expected: str) -> str:
     Raises:
         DataError: It is in another encoding.
     """
-    content = path.read_bytes()
+    with open(path, "rb", opener=only_regular) as file:
+        content = file.read()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:1000]:
         found = "UTF-16"
     else:
@@ -116,8 +121,11 @@ def _json_rows(text: str) -> Iterator[tuple[int, Row]]:
 
 def _read_parquet(path: Path) -> Table:
     try:
-        table = pyarrow.parquet.read_table(path)
+        with open(path, "rb", opener=only_regular) as file:
+            table = pyarrow.parquet.read_table(file)
         rows = table.to_pylist()
+    except NotRegularError:
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"Expected a Parquet table in {path}, found {error}; save it as such.") from error
     for column, feature in datasets.Features.from_arrow_schema(table.schema).items():

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hfaudio.regular_files import only_regular
+
 __all__ = ["CONFIG_FILE", "EXTRACTOR_FILE", "ClassifierSettings", "ModelError", "read_json"]
 
 CONFIG_FILE = "config.json"
@@ -81,7 +83,8 @@ class ClassifierSettings:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a model, or a ModelError that says what is there instead."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8", opener=only_regular) as file:
+            content = json.load(file)
     except OSError as error:
         raise ModelError(
             f"Expected a saved model with {path.name} in {path.parent}, found none ({error.strerror}); check --model."

@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import numpy as np
 
-from hfaudio.audio import Resampler, UnreadableAudioError, stream_audio
+from hfaudio.audio import Resampler, UnreadableAudioError, check_magnitude, stream_audio
 from hfaudio.audio.decoding import check_rate, first_line
 from hfaudio.inference.audio_windows import cut_blocks
 
@@ -186,6 +186,5 @@ def _mono(samples: Any) -> np.ndarray:
         )
     with np.errstate(over="ignore", invalid="ignore"):
         mono = samples.astype(np.float32, copy=False) if samples.ndim == 1 else samples.mean(axis=0, dtype=np.float32)
-    if not np.isfinite(mono).all():
-        raise UnreadableAudioError("holds NaN or infinite samples")
+    check_magnitude(float(np.abs(mono).max(initial=0.0)))
     return mono

@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 from .configuration_spectrogram_cnn import check_integer
 from .spectral_features_spectrogram_cnn import dct_matrix, deltas, hann_window, mel_filters
-from .waveforms_spectrogram_cnn import split_batch, to_mono
+from .waveforms_spectrogram_cnn import check_samples, split_batch, to_mono
 
 __all__ = ["FEATURE_PRESETS", "SpectrogramCNNFeatureExtractor"]
 
@@ -198,11 +198,8 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
         batch = torch.zeros(len(clips), int(lengths.max()))
         for row, (samples, _) in zip(batch, clips, strict=True):
             row[: len(samples)] = samples
-        finite = torch.isfinite(batch).all(dim=1)
-        if not finite.all():
-            raise ValueError(
-                f"Recording {int(finite.int().argmin())} must hold finite samples, found NaN or infinity."
-            )
+        for index, row in enumerate(batch):
+            check_samples(row, f"Recording {index}")
         # Half precision would overflow in the power spectrum and lose the quiet bands.
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             features, attention_mask = self.features_of(batch, torch.tensor([sounding for _, sounding in clips]))

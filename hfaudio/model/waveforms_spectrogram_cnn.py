@@ -1,14 +1,17 @@
 """Waveforms in any of the forms that they come in."""
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["split_batch", "to_mono"]
+__all__ = ["check_samples", "split_batch", "to_mono"]
 
 MAX_AUDIO_CHANNELS = 8
+LARGEST_SAMPLE = 2.0**31
+"""An integer of 32 bits in place of a float. What is larger comes from damage, and its power may overflow."""
 
 
 def split_batch(waveforms: Any) -> list[Any]:
@@ -25,6 +28,26 @@ def split_batch(waveforms: Any) -> list[Any]:
             raise ValueError("Expected at least one recording, found an empty list.")
         return [waveforms] if np.isscalar(waveforms[0]) else list(waveforms)
     return list(waveforms) if waveforms.ndim == 3 else [waveforms]
+
+
+def check_samples(samples: Tensor, name: str) -> None:
+    """Refuses samples whose features would not be finite.
+
+    Args:
+        samples: `(samples,)`.
+        name: Of the recording, with which the sentence of an error begins.
+
+    Raises:
+        ValueError: One is NaN, infinite or larger than any recording has.
+    """
+    largest = float(samples.abs().max()) if len(samples) else 0.0
+    if not math.isfinite(largest):
+        raise ValueError(f"{name} must hold finite samples, found NaN or infinity.")
+    if largest > LARGEST_SAMPLE:
+        raise ValueError(
+            f"{name} must hold samples of at most {LARGEST_SAMPLE:.2g} times full scale, found {largest:.2g}; it is "
+            "damaged."
+        )
 
 
 def to_mono(recording: Any, name: str) -> Tensor:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import yaml
 from torch import Tensor
+
+from hfaudio.regular_files import only_regular
 
 __all__ = ["balanced_class_weights", "read_class_weights"]
 
@@ -38,7 +39,8 @@ def read_class_weights(path: str, class_names: Sequence[str]) -> Tensor:
         ValueError: There is no such file, or it does not have a weight above 0 for every class and no other.
     """
     try:
-        weights = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8", opener=only_regular) as file:
+            weights = yaml.safe_load(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"Expected a YAML or JSON file of class weights at {path}, found none ({error}).") from error
     if not isinstance(weights, dict):

@@ -209,3 +209,16 @@ def test_parts_within_the_classes_are_folds(write_tone, tmp_path) -> None:
         ("dog", "Train"),
         ("train", None),
     ]
+
+
+def test_what_may_be_a_recording_is_listed_whatever_its_ending(tmp_path) -> None:
+    (tmp_path / "x").mkdir()
+    for name in ("a.AIFC", "b.3gp", "c", "d.unknown", "e.WAV"):
+        (tmp_path / "x" / name).write_bytes(bytes(range(100)))
+    for name in ("cover.jpg", "notes.txt", "README", ".hidden.wav", "empty"):
+        (tmp_path / "x" / name).write_text("" if name == "empty" else "words")
+    os.mkfifo(tmp_path / "x" / "pipe.wav")
+    os.mkfifo(tmp_path / "x" / "pipe")
+    names = ["a.AIFC", "b.3gp", "c", "d.unknown", "e.WAV", "pipe.wav"]
+    assert [os.path.basename(path) for path in find_files(tmp_path)] == names
+    assert [one.file_name for one in list_class_folders(tmp_path).recordings] == [f"x/{name}" for name in names]

@@ -125,7 +125,7 @@ def test_class_folders_come_back_as_datasets_has_them(hub_here, push, capsys, tw
         assert ("high", "low")[row["label"]] == path.parent.name
     with io.StringIO(commit.files[LEFT_OUT].content.decode()) as file:
         (left_out,) = csv.DictReader(file)
-    assert left_out == {"file_name": "low/broken.wav", "reason": "not readable as audio (Format not recognised.)"}
+    assert left_out == {"file_name": "low/broken.wav", "reason": "not readable as audio (it is text)"}
     for file in commit.files.values():
         assert str(tmp_path).encode() not in file.content
         assert hub_here.token.encode() not in file.content

@@ -1,4 +1,5 @@
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,34 @@ def test_patterns_are_followed(folder) -> None:
 @pytest.mark.parametrize(("source", "words"), [("gone", "nothing"), ("*.m4a", "nothing"), ("empty", "none")])
 def test_where_there_is_nothing_it_is_said(folder, source: str, words: str) -> None:
     (folder / "empty").mkdir()
-    with pytest.raises(FileListError, match=rf"^Expected recordings at .*, found {words}; their names end in \.aac"):
+    with pytest.raises(
+        FileListError, match=rf"^Expected recordings at .*, found {words}; their names end in .*\.wav and the like"
+    ):
         found(folder, source)
+
+
+def test_what_may_be_a_recording_is_given_too(folder) -> None:
+    for name in ("d.AIFC", "e.3gp", "f", "g.unknown"):
+        (folder / name).write_bytes(bytes(range(100)))
+    for name in ("cover.jpg", "Thumbs.db", "README", "labels.txt"):
+        (folder / name).write_text("words and words")
+    (folder / "gone.wav").symlink_to(folder / "nothing.wav")
+    (folder / "round.wav").symlink_to(folder / "round.wav")
+    os.mkfifo(folder / "pipe.wav")
+    (folder / "zero.wav").symlink_to("/dev/zero")
+    (folder / "deep" / "empty.wav").mkdir()
+    taken = ["d.AIFC", "e.3gp", "f", "g.unknown", "gone.wav", "pipe.wav", "round.wav", "zero.wav"]
+    assert found(folder, "") == sorted(["a.MP3", "b.wav", "deep/d.flac", "deep/er/c.ogg", *taken])
+    assert found(folder, "*[!3]") == sorted(["b.wav", *taken])
+    assert found(folder, *taken) == taken
+
+
+def test_a_folder_behind_a_link_is_searched_once(folder, tmp_path_factory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "z.wav").touch()
+    (folder / "link").symlink_to(elsewhere)
+    (folder / "other").symlink_to(elsewhere)
+    assert found(folder, "") == ["a.MP3", "b.wav", "deep/d.flac", "deep/er/c.ogg", "link/z.wav"]
 
 
 def test_a_link_to_a_folder_is_no_way_round_in_circles(folder) -> None:

@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import subprocess
@@ -216,3 +217,28 @@ def test_without_torch_the_weights_alone_are_refused(model_folder: Path, monkeyp
 def test_the_package_is_imported_without_torch() -> None:
     code = "import sys, hfaudio.inference; sys.exit(bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("amplitude", [1e25, np.float32(np.finfo(np.float32).max), np.inf, np.nan])
+def test_samples_that_no_recording_has_are_an_error(model_folder, tmp_path, rng, amplitude: float) -> None:
+    sound = (rng.standard_normal(8_000) * 0.1 * amplitude).astype(np.float32)
+    soundfile.write(tmp_path / "huge.wav", sound, RATE, subtype="FLOAT")
+    predictor = Predictor.from_pretrained(model_folder, backend="torch")
+    for source in (tmp_path / "huge.wav", {"array": sound, "sampling_rate": RATE}):
+        (prediction,) = predictor.stream([source])
+        assert re.match("holds samples of .* times full scale|holds NaN or infinite samples", prediction.error)
+
+
+def test_integers_as_floats_are_predicted(model_folder, rng) -> None:
+    predictor = Predictor.from_pretrained(model_folder, backend="torch")
+    prediction = predictor.predict((rng.standard_normal(8_000) * 2.0**28).astype(np.float32), RATE)
+    assert np.isfinite(prediction.probabilities).all()
+
+
+def test_pipes_and_devices_are_errors_of_their_rows(model_folder, write_tone, tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "zero.wav").symlink_to("/dev/zero")
+    good = write_tone("good.wav")
+    predictor = Predictor.from_pretrained(model_folder, backend="torch")
+    errors = [one.error for one in predictor.stream([tmp_path / "pipe.wav", good, tmp_path / "zero.wav"])]
+    assert errors == ["is a named pipe (FIFO), no file", None, "is a device, no file"]

@@ -179,6 +179,7 @@ def test_a_missing_sampling_rate_is_warned_of(extractor, noise: np.ndarray, capl
         (np.zeros(0, np.float32), "Recording 0 must have at least one sample, found none."),
         ([np.ones(9), np.full(9, np.nan)], "Recording 1 must hold finite samples, found NaN or infinity."),
         (np.full(9, np.inf), "Recording 0 must hold finite samples"),
+        ([np.ones(9), np.full(9, 1e25)], "Recording 1 must hold samples of at most 2.1e+09 times full scale, found"),
         (np.ones(9, np.int16), "Recording 0 must hold floating-point samples in [-1, 1], found torch.int16;"),
         (np.zeros((16_000, 2)), "with at most 8 channels, found (16000, 2);"),
         ([np.zeros((1, 1, 9))], "Recording 0 must have the shape (samples,) or (channels, samples)"),
@@ -225,3 +226,13 @@ def test_settings_out_of_bounds_are_named(settings: dict, sentence: str) -> None
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(ValueError, match="preset must be one of compact, power_of_two, dessa, found 'huge'"):
         SpectrogramCNNFeatureExtractor.from_preset("huge")
+
+
+@pytest.mark.parametrize("features", ["log_mel", "mfcc", "mfcc_delta"])
+@pytest.mark.parametrize("amplitude", [1e-40, 32_768.0, 2.0**31])
+def test_features_of_all_samples_that_are_taken_are_finite(rng, features: str, amplitude: float) -> None:
+    extractor = SpectrogramCNNFeatureExtractor(features=features, n_fft=65_536, win_length=65_536, crop_seconds=5.0)
+    sound = np.sign(rng.standard_normal(80_000)) * amplitude
+    square = np.full(80_000, amplitude)
+    values = extractor([sound, square], sampling_rate=16_000)["input_features"]
+    assert torch.isfinite(values).all()
