@@ -44,7 +44,9 @@ class NoTableError(DataError):
     """Columns were named, and there is no table that could have them."""
 
 
-def list_recordings(source: Source | Sequence[Source], columns: Columns = USUAL_COLUMNS) -> Listing:
+def list_recordings(
+    source: Source | Sequence[Source], columns: Columns = USUAL_COLUMNS, allow_large_archives: bool = False
+) -> Listing:
     """Lists the recordings of one source, or of several together, in a fixed order.
 
     A source is one of these:
@@ -64,28 +66,32 @@ def list_recordings(source: Source | Sequence[Source], columns: Columns = USUAL_
     Args:
         source: One, or a list of several.
         columns: Which columns mean what.
+        allow_large_archives: See `unpack_archive`.
 
     Raises:
         DataError: There is no such source, or nothing in it that can be listed.
     """
     if isinstance(source, str | os.PathLike | datasets.Dataset | datasets.DatasetDict):
-        listing = _list_one(source, columns)
+        listing = _list_one(source, columns, allow_large_archives)
     else:
-        listings = _list_all([partial(_list_one, one) for one in source], columns)
+        listings = _list_all(
+            [partial(_list_one, one, allow_large_archives=allow_large_archives) for one in source], columns
+        )
         listing = _join(listings, [_name(one) for one in source])
     if not listing.recordings:
         raise DataError("Expected at least one recording, found none; check --dataset.")
     return listing if columns.group_pattern is None else _group_by_pattern(listing, columns.group_pattern)
 
 
-def _list_one(source: Source, columns: Columns) -> Listing:
+def _list_one(source: Source, columns: Columns, allow_large_archives: bool) -> Listing:
     if isinstance(source, datasets.Dataset | datasets.DatasetDict):
         return list_dataset(source, columns)
     path = Path(source)
     if path.is_dir():
         return _list_folder(path, columns, confined_to=None)
     if path.is_file() and is_archive(path):
-        folder = unpack_archive(path, Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / "archives")
+        cache = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / "archives"
+        folder = unpack_archive(path, cache, allow_large_archives=allow_large_archives)
         return _list_folder(folder, columns, confined_to=folder)
     if path.is_file() and path.suffix.lower() in TABLE_ENDINGS:
         return _list_table(path, columns, confined_to=None)
