@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hfaudio.data.errors import DataError, named
 from hfaudio.data.named_files import URL, AmbiguousNameError, NamedFiles
-from hfaudio.data.parts import folds_by_folder
+from hfaudio.data.parts import folds_by_folder, part_kind
 from hfaudio.data.recordings import Columns, LeftOut, Listing, Recording
 from hfaudio.data.table_cells import as_text, check_label_lists, name_of_span, parse_span, split_labels
 from hfaudio.data.table_files import TABLE_ENDINGS, Row, read_table
@@ -110,6 +110,8 @@ class _ManifestReader:
         self.manifest = manifest
         self.confined_to = confined_to
         folders = [manifest.parent]
+        if part_kind(manifest.stem):  # of train.csv the files may lie in train
+            folders.insert(0, manifest.with_suffix(""))
         if manifest.parent.name.lower() in METADATA_FOLDERS:
             folders.append(manifest.parent.parent)
         self.root = folders[-1]

@@ -224,7 +224,8 @@ def describe_listing(listing: Listing, class_names: Sequence[str] | None = None)
     names = list(class_names or sorted({label for recording in recordings for label in recording.labels}))
     if len(names) < (1 if listing.multi_label else 2):
         raise DataError(
-            f"Expected recordings of at least two classes, found only {named(names) or 'none'}; add another class."
+            f"Expected recordings of at least two classes, found only {named(names) or 'none'}; add another class, or "
+            "give the folder or the table that has them all."
         )
     index = {name: position for position, name in enumerate(names)}
     label = datasets.ClassLabel(names=names)

@@ -124,7 +124,7 @@ def _list_folder(folder: Path, columns: Columns, confined_to: Path | None, may_d
         )
     inner = _only_sub_folder(folder) if may_descend and not parts else None
     if inner is not None:
-        logger.warning("The data set is taken from %s: no recordings lie beside it in a folder of their own.", inner)
+        logger.warning("The data set is taken from %s, the only folder with recordings in %s.", inner, folder)
         return _join([_list_folder(inner, columns, confined_to)], [inner.name], list_beside(folder, [inner]))
     for flag in ("file", "label", "fold", "group", "start", "end"):
         column = getattr(columns, flag)

@@ -350,7 +350,7 @@ def test_a_folder_too_deep_is_found(write_tone, tmp_path, caplog, nested: str) -
         (f"{nested}/dog/b.wav", ("dog",)),
     ]
     assert listing.left_out == [LeftOut("loose.wav", "lies in no class folder")]
-    assert f"The data set is taken from {tmp_path / 's' / nested.split('/')[0]}:" in caplog.messages[0]
+    assert f"The data set is taken from {tmp_path / 's' / nested.split('/')[0]}, the only folder" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("content", ["parts", "metadata.csv", "ESC-50"])
@@ -420,3 +420,11 @@ def test_archives_in_a_folder_are_named(tmp_path) -> None:
         (tmp_path / name).touch()
     with pytest.raises(DataError, match="found archives, which are not unpacked within others: cat.zip, dog.tar.gz;"):
         list_recordings(tmp_path)
+
+
+def test_of_a_table_named_like_a_part_the_files_may_lie_in_the_part(write_tone, tmp_path) -> None:
+    for part in ("train", "test"):
+        write_tone(f"s/{part}/a.wav")
+        (tmp_path / "s" / f"{part}.csv").write_text("file_name,label\na.wav,x\n")
+    recordings = list_recordings(tmp_path / "s").recordings
+    assert [r.audio for r in recordings] == [str(tmp_path / "s" / part / "a.wav") for part in ("test", "train")]
