@@ -4,6 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from hfaudio.audio import AUDIO_EXTENSIONS
 from hfaudio.data.errors import DataError, named
 from hfaudio.data.named_files import URL, AmbiguousNameError, NamedFiles
 from hfaudio.data.parts import folds_by_folder, part_kind
@@ -98,9 +99,11 @@ def list_manifest(manifest: Path, columns: Columns, confined_to: Path | None = N
     if not seen:
         raise DataError(f"Expected recordings in {manifest}, found no rows; add one line for each file.")
     if not recordings:
+        first = left_out[0]
         raise DataError(
             f"Expected the files named in {manifest} to exist, found none of {len(left_out)}, the first "
-            f"{left_out[0].file_name}; put the table where its paths start, or name the column with --file_column."
+            f"{first.file_name}: {first.reason}; put the table where its paths start, or name the column with "
+            "--file_column."
         )
     return Listing(reader.with_folds(recordings), reader.multi_label, left_out, frozenset(left_out_labels))
 
@@ -174,9 +177,12 @@ class _ManifestReader:
         name = asked_for or next((name for name in usual if name in self.names), None)
         required = asked_for is not None or meaning in ("file", "label")
         if name not in self.names and required:
+            headless = any(os.path.splitext(found)[1].lower() in AUDIO_EXTENSIONS for found in self.names)
             raise DataError(
                 f"Expected a column {name or usual[0]!r} in {self.manifest}, found "
-                f"{named(self.names) or 'no columns'}; name yours with --{meaning}_column."
+                f"{named(self.names) or 'no columns'}; "
+                + ("write the names of the columns into" if headless else "name yours with ")
+                + (" the first line." if headless else f"--{meaning}_column.")
             )
         return name
 

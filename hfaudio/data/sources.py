@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -38,6 +38,7 @@ Source: TypeAlias = str | os.PathLike[str] | datasets.Dataset | datasets.Dataset
 logger = logging.getLogger(__name__)
 
 USUAL_COLUMNS = Columns()
+OTHER_TABLE_ENDINGS = (".json", ".ods", ".xls", ".xlsx")
 
 
 class NoTableError(DataError):
@@ -71,7 +72,7 @@ def list_recordings(
     Raises:
         DataError: There is no such source, or nothing in it that can be listed.
     """
-    if isinstance(source, str | os.PathLike | datasets.Dataset | datasets.DatasetDict):
+    if isinstance(source, str) or not isinstance(source, Sequence):
         listing = _list_one(source, columns, allow_large_archives)
     else:
         listings = _list_all(
@@ -86,6 +87,11 @@ def list_recordings(
 def _list_one(source: Source, columns: Columns, allow_large_archives: bool) -> Listing:
     if isinstance(source, datasets.Dataset | datasets.DatasetDict):
         return list_dataset(source, columns)
+    if not isinstance(source, str | os.PathLike):
+        raise DataError(
+            f"Expected a path, the id of a Hub data set, a Dataset or a DatasetDict, found {type(source).__name__}; "
+            "convert it."
+        )
     path = Path(source)
     if path.is_dir():
         return _list_folder(path, columns, confined_to=None)
@@ -116,11 +122,13 @@ def _list_folder(folder: Path, columns: Columns, confined_to: Path | None, may_d
         return _list_parts(parts, columns, confined_to, beside=list_beside(folder, parts))
     if find_files(folder, (".parquet",)):
         return list_parquet(folder, columns, confined_to)
-    if tables:
+    unread = _tables(folder, (*TEXT_TABLE_ENDINGS, *OTHER_TABLE_ENDINGS))
+    if unread:
         logger.warning(
-            "Not read, though they lie in %s: %s; give a table as the data set if it names the classes.",
+            "Not read, though they lie in %s: %s; give a table (%s) as the data set if it names the classes.",
             folder,
-            named(path.name for path in tables),
+            named(path.name for path in unread),
+            ", ".join(TABLE_ENDINGS),
         )
     inner = _only_sub_folder(folder) if may_descend and not parts else None
     if inner is not None:
@@ -164,12 +172,12 @@ def _only_sub_folder(folder: Path) -> Path | None:
     return inner if len(filled_sub_folders(inner)) > 1 or _only_sub_folder(inner) is not None else None
 
 
-def _tables(folder: Path) -> list[Path]:
-    """The tables of text in a folder."""
+def _tables(folder: Path, endings: Collection[str] = TEXT_TABLE_ENDINGS) -> list[Path]:
+    """The tables in a folder, by their endings."""
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in TEXT_TABLE_ENDINGS and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in endings and path.is_file() and not path.name.startswith(".")
     )
 
 

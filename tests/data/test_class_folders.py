@@ -238,8 +238,8 @@ def test_sub_folders_that_may_be_the_classes_are_told(tmp_path, caplog, files: l
     assert (
         caplog.messages
         == [
-            "Took anna, bert for the classes, and not the sub-folders no, yes that they share; if those are the classes, "
-            "write a metadata.csv."
+            "Took anna, bert for the classes, and not the sub-folders no, yes that they share; if those are the "
+            "classes, write a metadata.csv."
         ]
         * told
     )

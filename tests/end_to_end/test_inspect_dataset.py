@@ -93,7 +93,7 @@ def test_a_failed_run_leaves_the_last_report(inspect, capsys, write_tone, tmp_pa
     output = tmp_path / "report.html"
     output.write_text("the last one")
     error = fails(inspect, capsys, tmp_path / "s", "--output", output)
-    assert "Expected recordings of at least two classes, found only only; add another class, or give the folder" in error
+    assert "of at least two classes, found only only; add another class, or give the folder" in error
     assert output.read_text() == "the last one"
     assert not output.with_suffix(".json").exists()
 
