@@ -5,7 +5,7 @@ import os
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from hfaudio.audio import READABLE_EXTENSIONS, may_be_recording
 from hfaudio.data.errors import DataError, named
@@ -50,10 +50,11 @@ def list_class_folders(folder: Path) -> Listing:
         The recordings; none if there are no sub-folders.
 
     Raises:
-        DataError: A class has no audio file.
+        DataError: A class has no audio file, or holds the parts of a data set.
     """
     recordings = list(_list_classes(folder))
     _warn_of_links(recordings)
+    _check_levels(folder, recordings)
     folds = folds_by_folder([one.file_name for one in recordings], [one.labels for one in recordings])
     recordings = [replace(one, fold=fold) for one, fold in zip(recordings, folds, strict=True)]
     return Listing(recordings, left_out=list_beside(folder, ()))
@@ -177,6 +178,32 @@ def _list_classes(folder: Path) -> Iterator[Recording]:
             yield Recording(_relative(path, folder), (_printable(class_folder.name),), path)
 
 
+def _check_levels(folder: Path, recordings: Sequence[Recording]) -> None:
+    """Refuses parts with classes of their own within a class, and warns of sub-folders that may be the classes."""
+    inner: dict[str, set[str]] = defaultdict(set)
+    with_parts = set()
+    for recording in recordings:
+        label, *folders, _ = PurePath(recording.file_name).parts
+        inner[label].add(folders[0] if folders else "")
+        if len(folders) > 1 and part_kind(folders[0]):
+            with_parts.add(label)
+    if with_parts and with_parts != set(inner):
+        name = min(with_parts)
+        raise DataError(
+            f"Expected classes in {folder}, found {name} with the parts {named(sorted(inner[name]))}, beside "
+            f"{named(sorted(set(inner) - with_parts))}; give {folder / name} as the data set, or write a metadata.csv."
+        )
+    shared = set.intersection(*inner.values()) if len(inner) > 1 else set()
+    shared = {name for name in shared if name and not part_kind(name)}
+    if len(shared) > 1 and not any("" in names for names in inner.values()):
+        logger.warning(
+            "Took %s for the classes, and not the sub-folders %s that they share; if those are the classes, write a "
+            "metadata.csv.",
+            named(sorted(inner)),
+            named(sorted(shared)),
+        )
+
+
 def _warn_of_links(recordings: Sequence[Recording]) -> None:
     """Warns of files that stand in several classes, because of links to them or to folders that hold them."""
     places: dict[str, str] = {}  # of folders, because most files share theirs
@@ -190,8 +217,7 @@ def _warn_of_links(recordings: Sequence[Recording]) -> None:
     shared = [own for own in by_place.values() if len({recording.labels for recording in own}) > 1]
     if shared:
         logger.warning(
-            "Links put %d files into several classes, where they contradict each other: %s",
-            len(shared),
+            "Links put files into several classes, where they contradict each other: %s",
             named(" and ".join(recording.file_name for recording in own) for own in shared),
         )
 

@@ -214,6 +214,13 @@ def _list_part(
     table = dataset.select_columns([audio_column])
     if audio_column != "audio":
         table = table.rename_column(audio_column, "audio")
+    if getattr(table.features["audio"], "dtype", None) == "large_string":  # of pandas and polars
+        table = table.cast_column("audio", datasets.Value("string"))
+    if not _is_audio(table.features["audio"]) and getattr(table.features["audio"], "dtype", None) != "string":
+        raise DataError(
+            f"Expected recordings or paths in column {audio_column!r}, found {table.features['audio']}; name another "
+            "with --file_column, or cast it to datasets.Audio."
+        )
     table = table.cast_column("audio", datasets.Audio(decode=False))
     paths, embedded = _audio_places(table)
     names = _unique_names(_file_names(dataset, audio_column, paths), part)

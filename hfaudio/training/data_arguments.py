@@ -82,6 +82,10 @@ class SourceArguments:
         default="skip",
         metadata={"help": "What to do with recordings that nothing can be learned from.", "choices": list(ON_BAD)},
     )
+    allow_large_archives: bool = field(
+        default=False,
+        metadata={"help": "Also unpack archives that hold more than 20 times their size, and more than a GiB."},
+    )
     preparation_processes: int | None = field(
         default=None, metadata={"help": "Processes that decode the recordings [one for each core]."}
     )
@@ -110,7 +114,11 @@ class SourceArguments:
         if not self.dataset:
             cache = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio"
             return list_recordings(write_synthetic_dataset(cache / f"synthetic-{SYNTHETIC_VERSION}"))
-        return list_recordings(self.dataset[0] if len(self.dataset) == 1 else self.dataset, self.columns())
+        return list_recordings(
+            self.dataset[0] if len(self.dataset) == 1 else self.dataset,
+            self.columns(),
+            self.allow_large_archives,
+        )
 
     def columns(self) -> Columns:
         """Which columns of a table mean what."""

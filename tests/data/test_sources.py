@@ -3,6 +3,7 @@ import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -350,7 +351,7 @@ def test_a_folder_too_deep_is_found(write_tone, tmp_path, caplog, nested: str) -
         (f"{nested}/dog/b.wav", ("dog",)),
     ]
     assert listing.left_out == [LeftOut("loose.wav", "lies in no class folder")]
-    assert f"The data set is taken from {tmp_path / 's' / nested.split('/')[0]}:" in caplog.messages[0]
+    assert f"The data set is taken from {tmp_path / 's' / nested.split('/')[0]}, the only folder" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("content", ["parts", "metadata.csv", "ESC-50"])
@@ -408,10 +409,11 @@ def test_tables_named_like_parts(write_tone, tmp_path) -> None:
 
 def test_a_table_that_is_not_read_is_told(two_classes, caplog) -> None:
     (two_classes / "labels.csv").write_text("file_name,label\n")
+    (two_classes / "metadata.json").touch()
     list_recordings(two_classes)
     assert caplog.messages == [
-        f"Not read, though they lie in {two_classes}: labels.csv; give a table as the data set if it names the "
-        "classes."
+        f"Not read, though they lie in {two_classes}: labels.csv, metadata.json; give a table (.csv, .tsv, "
+        ".jsonl, .parquet) as the data set if it names the classes."
     ]
 
 
@@ -420,3 +422,17 @@ def test_archives_in_a_folder_are_named(tmp_path) -> None:
         (tmp_path / name).touch()
     with pytest.raises(DataError, match="found archives, which are not unpacked within others: cat.zip, dog.tar.gz;"):
         list_recordings(tmp_path)
+
+
+def test_of_a_table_named_like_a_part_the_files_may_lie_in_the_part(write_tone, tmp_path) -> None:
+    for part in ("train", "test"):
+        write_tone(f"s/{part}/a.wav")
+        (tmp_path / "s" / f"{part}.csv").write_text("file_name,label\na.wav,x\n")
+    recordings = list_recordings(tmp_path / "s").recordings
+    assert [r.audio for r in recordings] == [str(tmp_path / "s" / part / "a.wav") for part in ("test", "train")]
+
+
+@pytest.mark.parametrize("source", [None, 3, {"a": "b"}, [None], datasets.IterableDataset.from_generator(list)])
+def test_something_else_is_named(source: Any) -> None:
+    with pytest.raises(DataError, match=r"^Expected a path, .* or a DatasetDict, found (NoneType|int|dict|Iterable)"):
+        list_recordings(source)
