@@ -11,6 +11,7 @@ from hfaudio.audio.decoding import (
     has_torchcodec,
     read_audio,
 )
+from hfaudio.audio.digital_silence import SILENT_RANGE, SilenceWatch, is_silent
 from hfaudio.audio.resampling import Resampler, resample
 from hfaudio.audio.streaming import stream_audio
 
@@ -19,11 +20,14 @@ __all__ = [
     "DECODERS",
     "OTHER_EXTENSIONS",
     "READABLE_EXTENSIONS",
+    "SILENT_RANGE",
     "NativeAudio",
     "Resampler",
+    "SilenceWatch",
     "UnreadableAudioError",
     "decode_audio",
     "has_torchcodec",
+    "is_silent",
     "read_audio",
     "resample",
     "stream_audio",

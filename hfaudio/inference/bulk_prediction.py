@@ -9,7 +9,16 @@ from pathlib import Path
 from hfaudio.inference.events import merge_events
 from hfaudio.inference.prediction import Prediction
 from hfaudio.inference.prediction_journal import PredictionJournal, merge_journals
-from hfaudio.inference.prediction_table import Row, event_rows, prediction_row, table_columns, write_table
+from hfaudio.inference.prediction_table import (
+    SILENT_RECORDING,
+    SILENT_WINDOW,
+    Row,
+    event_rows,
+    is_failure,
+    prediction_row,
+    table_columns,
+    write_table,
+)
 from hfaudio.inference.predictor import Predictor
 
 __all__ = ["RowSettings", "predict_into", "predicted_rows"]
@@ -57,7 +66,8 @@ class RowSettings:
         failed = [prediction_row(one, self.top_k) for one in predictions if one.error is not None]
         if self.timeline:
             return [*event_rows(merge_events(heard, self.threshold)), *failed]
-        return [*(prediction_row(one, self.top_k, self.threshold) for one in heard), *failed]
+        silent = SILENT_WINDOW if self.windows else SILENT_RECORDING
+        return [*(prediction_row(one, self.top_k, self.threshold, silent) for one in heard), *failed]
 
 
 def predicted_rows(
@@ -106,7 +116,7 @@ def predict_into(
         on_file: Is told the rows of each file.
 
     Returns:
-        In the first process how many rows have an error, in the others 0.
+        In the first process how many recordings have no answer, in the others 0.
 
     Raises:
         JournalError: What was begun does not fit.
@@ -128,7 +138,7 @@ def predict_into(
     def all_rows() -> Iterator[Row]:
         nonlocal failed
         for row in merge_journals([PredictionJournal(part, decided) for part in parts]):
-            failed += row["error"] is not None
+            failed += is_failure(row)
             yield row
 
     write_table(all_rows(), settings.columns, path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hfaudio.audio import Resampler, UnreadableAudioError, stream_audio
+from hfaudio.audio import Resampler, SilenceWatch, UnreadableAudioError, stream_audio
 from hfaudio.inference.audio_windows import cut_blocks
 
 __all__ = ["Audio", "Reading", "RecordingReader"]
@@ -33,11 +33,13 @@ class Reading:
         name: Its path, if it has one.
         windows: Where each starts, in samples, and the window `(samples,)`; an exception, if one ended the reading;
             and None at the end.
+        watch: Whether the recording is silent, once it is read.
     """
 
     audio: Audio
     name: str | None
     windows: "Queue[tuple[int, np.ndarray] | Exception | None]" = field(default_factory=lambda: Queue(WINDOWS_AHEAD))
+    watch: SilenceWatch = field(default_factory=SilenceWatch)
 
 
 class RecordingReader:
@@ -90,7 +92,7 @@ class RecordingReader:
 
         found = False
         try:
-            blocks = _blocks(reading.audio, self._sampling_rate)
+            blocks = _blocks(reading.audio, self._sampling_rate, reading.watch)
             for window in cut_blocks(blocks, self._window, self._hop):
                 found = True
                 if not put(window):
@@ -108,14 +110,15 @@ def _name(audio: Audio) -> str | None:
     return None if isinstance(audio, bytes) else os.fspath(audio)
 
 
-def _blocks(audio: Audio, sampling_rate: int) -> Iterator[np.ndarray]:
+def _blocks(audio: Audio, sampling_rate: int, watch: SilenceWatch) -> Iterator[np.ndarray]:
     if isinstance(audio, Mapping) and audio.get("array") is not None:
         samples = _mono(np.asarray(audio["array"]))
+        watch.add(samples)
         yield Resampler(int(audio["sampling_rate"]), sampling_rate).push(samples, last=True)
         return
     if isinstance(audio, Mapping):
         audio = audio.get("bytes") or audio.get("path") or b""
-    yield from stream_audio(audio, sampling_rate)
+    yield from stream_audio(audio, sampling_rate, watch=watch)
 
 
 def _mono(samples: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 import numpy as np
 
 from .resampling_spectrogram_cnn import resample
-from .waveforms_spectrogram_cnn import to_mono
+from .waveforms_spectrogram_cnn import is_silent, to_mono
 
 __all__ = ["read_waveform"]
 
@@ -26,7 +26,7 @@ def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
         sampling_rate: The rate wanted, in Hz.
 
     Returns:
-        `(samples,)` in float32: the mean of the channels, resampled.
+        `(samples,)` in float32: the mean of the channels, resampled; zeros if it is silent.
 
     Raises:
         ImportError: A file is to be read, and soundfile is not installed.
@@ -58,6 +58,8 @@ def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
     samples = to_mono(source, name).numpy()
     if not np.isfinite(samples).all():
         raise ValueError(f"{name} must hold finite samples, found NaN or infinity.")
+    if is_silent(samples):
+        samples = np.zeros_like(samples)  # of a constant offset the filter would make edges
     return resample(samples, rate, sampling_rate)
 
 

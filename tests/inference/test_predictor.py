@@ -74,7 +74,8 @@ def test_windows_are_as_long_as_they_are_asked_for(loudness, settings) -> None:
 
 def test_batches_go_across_recordings_and_the_order_stays(loudness, settings) -> None:
     recordings = [
-        {"array": np.full(RATE * (1 + index % 4), 0.1, np.float32), "sampling_rate": RATE} for index in range(60)
+        {"array": np.linspace(0, 0.1, RATE * (1 + index % 4), dtype=np.float32), "sampling_rate": RATE}
+        for index in range(60)
     ]
     found = list(Predictor(loudness, settings, batch_size=8, threads=3).stream(iter(recordings)))
     assert [one.end for one in found] == [1 + index % 4 for index in range(60)]
