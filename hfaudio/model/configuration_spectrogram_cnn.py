@@ -184,9 +184,12 @@ def _class_names(
     id2label: Mapping[Any, str] | None, label2id: Mapping[str, Any] | None, num_labels: int | None
 ) -> list[str] | None:
     """The names of the classes in the order of their indices; None where there are none."""
-    if id2label is None and label2id is None:
+    if id2label is not None:
+        pairs = list(id2label.items())
+    elif label2id is not None:
+        pairs = [(index, name) for name, index in label2id.items()]
+    else:
         return None
-    pairs = [(index, name) for name, index in label2id.items()] if id2label is None else list(id2label.items())
     name_of = {_as_index(index): name for index, name in pairs}
     if sorted(name_of) != list(range(len(pairs))):
         raise ValueError(

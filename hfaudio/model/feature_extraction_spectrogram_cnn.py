@@ -266,8 +266,8 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
                     "out, or the model hears padding as sound."
                 )
             del extracted["attention_mask"]
-        extracted = BatchFeature(extracted, tensor_type=return_tensors or "pt")
-        return extracted if device is None else extracted.to(device)
+        made = BatchFeature(extracted, tensor_type=return_tensors or "pt")
+        return made if device is None else made.to(device)
 
     def pad(
         self,

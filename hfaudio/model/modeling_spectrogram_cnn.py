@@ -191,7 +191,8 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
             output_loading_info: Whether to return what was missing too.
             **kwargs: Of `PreTrainedModel.from_pretrained`.
         """
-        model, report = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, report = loaded
         if report["missing_keys"] or report["mismatched_keys"]:
             model.config.update(UNCALIBRATED)
         return (model, report) if output_loading_info else model
