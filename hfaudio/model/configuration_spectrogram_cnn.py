@@ -153,6 +153,8 @@ class SpectrogramCNNConfig(PretrainedConfig):
             ValueError: A value lies outside its bounds.
         """
         saved = dict(config_dict)
+        if saved.get("id2label") is not None:
+            saved.pop("label2id", None)  # it follows, also where somebody has renamed a class in the file
         own = inspect.signature(cls.__init__).parameters.keys() - {"self", "kwargs"}
         given = {name: kwargs.pop(name) for name in own & kwargs.keys()}
         classes = {name for name in CLASSES if given.get(name) is not None}

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from transformers import AutoConfig
 
@@ -126,3 +128,10 @@ def test_what_is_given_when_loading_is_checked(tmp_path) -> None:
     several = SpectrogramCNNConfig.from_pretrained(tmp_path, problem_type="multi_label_classification")
     assert (several.logit_temperature, several.unknown_threshold) == (1.0, None)
     assert SpectrogramCNNConfig.from_pretrained(tmp_path, dropout=0.5).logit_temperature == 2.0
+
+
+def test_a_class_may_be_renamed_in_the_file(tmp_path) -> None:
+    SpectrogramCNNConfig(id2label={0: "a", 1: "b"}).save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(saved | {"id2label": {"0": "a", "1": "c"}}))
+    assert SpectrogramCNNConfig.from_pretrained(tmp_path).label2id == {"a": 0, "c": 1}
