@@ -137,10 +137,11 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
         "audio-classification", model=str(output_dir), pipeline_class=SpectrogramCNNPipeline, device="cpu"
     )
     waveform = AudioCrops(trained.held_out)[0]["waveform"]
-    best = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)[0]
+    answer = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)
+    found = f"{answer[0]['label']} ({answer[0]['score']:.0%})" if answer else "silent"
     first = trained.predictions[0]
     label = first["label"] or "nothing"
-    print(f"prediction: {first['file_name']} is {best['label']} ({best['score']:.0%}), labelled {label}")
+    print(f"prediction: {first['file_name']} is {found}, labelled {label}")
 
 
 if __name__ == "__main__":

@@ -63,11 +63,13 @@ class ClassifierSettings:
         config = read_json(Path(folder) / CONFIG_FILE)
         extractor = read_json(Path(folder) / EXTRACTOR_FILE)
         try:
-            threshold = config.get("unknown_threshold")  # which models saved by earlier versions do not have
+            multi_label = config["problem_type"] == "multi_label_classification"
+            # Models saved by earlier versions have none; of several classes a recording may have none as it is.
+            threshold = None if multi_label else config.get("unknown_threshold")
             names = {int(index): str(name) for index, name in config["id2label"].items()}
             return cls(
                 class_names=tuple(names[index] for index in range(len(names))),
-                multi_label=config["problem_type"] == "multi_label_classification",
+                multi_label=multi_label,
                 sampling_rate=int(extractor["sampling_rate"]),
                 crop_seconds=float(extractor["crop_seconds"]),
                 max_seconds=float(extractor["max_seconds"]),

@@ -9,10 +9,11 @@ from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
+import torch
 from transformers.utils import logging
 
 from .resampling_spectrogram_cnn import resample
-from .waveforms_spectrogram_cnn import check_samples, to_mono
+from .waveforms_spectrogram_cnn import check_samples, is_silent, to_mono
 
 __all__ = ["read_waveform"]
 
@@ -33,7 +34,7 @@ def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
         sampling_rate: The rate wanted, in Hz.
 
     Returns:
-        `(samples,)` in float32: the mean of the channels, resampled.
+        `(samples,)` in float32: the mean of the channels, resampled; zeros if it is silent.
 
     Raises:
         ImportError: A file is to be read, and soundfile is not installed.
@@ -64,6 +65,8 @@ def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
         raise ValueError(f"{name} must have a rate from {LOWEST_RATE} to {HIGHEST_RATE} Hz, found {rate} Hz.")
     samples = to_mono(source, name)
     check_samples(samples, name)
+    if is_silent(samples):
+        samples = torch.zeros_like(samples)  # of a constant offset the filter would make edges
     return resample(samples.numpy(), rate, sampling_rate)
 
 

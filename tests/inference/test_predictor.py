@@ -11,11 +11,15 @@ import pytest
 import soundfile
 import torch
 
-from hfaudio.audio import UnreadableAudioError, decode_audio
+from hfaudio.audio import UnreadableAudioError, decode_audio, is_silent
 from hfaudio.inference import UNKNOWN, ModelError, Predictor
+from hfaudio.inference.events import merge_events
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 
 RATE = 16_000
+ROOT = Path(__file__).parents[2]
+REFERENCE, ESC10 = ROOT / "model_card" / "esc10", ROOT.parent / "shared" / "data" / "esc10"
+NOISE = np.random.default_rng(0).standard_normal(100)
 
 
 def reference(folder: Path, waveform: np.ndarray) -> np.ndarray:
@@ -75,7 +79,8 @@ def test_windows_are_as_long_as_they_are_asked_for(loudness, settings) -> None:
 
 def test_batches_go_across_recordings_and_the_order_stays(loudness, settings) -> None:
     recordings = [
-        {"array": np.full(RATE * (1 + index % 4), 0.1, np.float32), "sampling_rate": RATE} for index in range(60)
+        {"array": np.linspace(0, 0.1, RATE * (1 + index % 4), dtype=np.float32), "sampling_rate": RATE}
+        for index in range(60)
     ]
     found = list(Predictor(loudness, settings, batch_size=8, threads=3).stream(iter(recordings)))
     assert [one.end for one in found] == [1 + index % 4 for index in range(60)]
@@ -242,3 +247,108 @@ def test_pipes_and_devices_are_errors_of_their_rows(model_folder, write_tone, tm
     predictor = Predictor.from_pretrained(model_folder, backend="torch")
     errors = [one.error for one in predictor.stream([tmp_path / "pipe.wav", good, tmp_path / "zero.wav"])]
     assert errors == ["is a named pipe (FIFO), no file", None, "is a device, no file"]
+
+
+SILENCES = {
+    "zeros": np.zeros(RATE, np.float32),
+    "a constant offset": np.full(RATE, 0.3, np.float32),
+    "denormals": np.full(RATE, 1e-40) * (np.arange(RATE) % 2),
+    "one step of dither": np.random.default_rng(0).integers(0, 2, RATE) / 2**15,
+    "channels that cancel": np.outer([0.5, -0.5], np.sin(np.arange(RATE))),
+    "one sample": np.ones(1, np.float32),
+    "long": np.zeros(10 * RATE, np.float32),
+}
+
+
+@pytest.mark.parametrize("name", SILENCES)
+@pytest.mark.parametrize("rate", [RATE, 44_100, 8_000])
+def test_silence_has_no_class(loudness, settings, name: str, rate: int) -> None:
+    predictor = Predictor(loudness, replace(settings, unknown_threshold=0.5))
+    found = predictor.predict(SILENCES[name], rate)
+    assert (found.label, found.score, found.error, found.top(), found.silent) == (None, None, None, [], True)
+    assert found.end == pytest.approx(SILENCES[name].shape[-1] / rate, abs=1e-4)
+    windows = predictor.predict_windows(SILENCES[name], rate)
+    assert windows[-1].end == found.end
+    assert all(one.silent for one in windows)
+    assert not merge_events(windows, 0.0)
+
+
+@pytest.mark.parametrize("name", [name for name in SILENCES if name != "denormals"])
+def test_files_of_silence_have_no_class(loudness, settings, tmp_path, name: str) -> None:
+    soundfile.write(tmp_path / "a.wav", SILENCES[name].T, 44_100)
+    assert Predictor(loudness, settings).predict(tmp_path / "a.wav").silent
+    assert all(one.silent for one in Predictor(loudness, settings).predict_windows(tmp_path / "a.wav"))
+
+
+def test_two_steps_of_dither_are_no_silence(loudness, settings) -> None:
+    dither = np.random.default_rng(0).integers(-1, 2, RATE) / 2**15
+    assert Predictor(loudness, settings).predict(dither, RATE).label is not None
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "vote"])
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_silent_windows_have_no_say(settings, pooling: str, multi_label: bool) -> None:
+    class Scorer:
+        def score(self, waveforms):
+            assert all(np.ptp(samples) > 0 for samples in waveforms)
+            return np.array([[3.0, -3.0, 3.0 * samples.max()] for samples in waveforms], np.float32)
+
+    tone = np.sin(np.arange(2 * RATE)).astype(np.float32)
+    quiet = np.zeros(2 * RATE, np.float32)
+    predictor = Predictor(
+        Scorer(),
+        replace(settings, multi_label=multi_label),
+        window_seconds=1.0,
+        hop_seconds=1.0,
+        pooling=pooling,
+        batch_size=3,
+    )
+    parts = [0.1 * tone, quiet, tone, quiet]
+    recordings = [{"array": np.concatenate(own), "sampling_rate": RATE} for own in (parts, [quiet, quiet], parts[::2])]
+    (whole, silent, without), windows = list(predictor.stream(recordings)), next(predictor.stream_windows(recordings))
+    assert silent.silent
+    np.testing.assert_array_equal(whole.probabilities, without.probabilities)
+    assert [one.start for one in windows] == list(range(8))
+    assert [one.silent for one in windows] == [False, False, True, True] * 2
+    events = merge_events(windows, 0.5)
+    assert events
+    assert not [event for event in events if event.start < 4 < event.end or event.end > 6]
+
+
+def test_a_recording_before_much_silence_does_not_wait(loudness, settings) -> None:
+    asked = []
+
+    def endless():
+        yield {"array": np.linspace(0, 1, RATE), "sampling_rate": RATE}
+        while True:
+            asked.append(1)
+            yield {"array": np.zeros(RATE, np.float32), "sampling_rate": RATE}
+
+    stream = Predictor(loudness, settings, batch_size=8, threads=1).stream(endless())
+    assert next(stream).label is not None
+    assert next(stream).silent
+    stream.close()
+    assert len(asked) < 30
+
+
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "multi_label_classification"])
+@pytest.mark.parametrize("pad_mode", ["zero", "repeat", "reflect"])
+def test_a_short_sound_in_zero_padding_is_no_silence(save_model, tmp_path, pad_mode, problem_type) -> None:
+    folder = save_model(tmp_path, {"pad_mode": pad_mode}, problem_type=problem_type)
+    predictor = Predictor.from_pretrained(folder)
+    found = list(predictor.stream({"array": array, "sampling_rate": RATE} for array in (NOISE, np.zeros(RATE), NOISE)))
+    assert [one.silent for one in found] == [False, True, False]
+    np.testing.assert_allclose(found[0].probabilities, predictor.predict(NOISE, RATE).probabilities, atol=1e-6)
+
+
+@pytest.mark.realdata
+def test_there_is_no_event_in_the_silence_between_barks() -> None:
+    predictor = Predictor.from_pretrained(REFERENCE, window_seconds=2.0, backend="torch")
+    barks = sorted((ESC10 / "audio" / "dog_bark").glob("*.ogg"))[:12]
+    silent = 0
+    for windows in predictor.stream_windows(barks):
+        samples = decode_audio(windows[0].file, RATE)
+        silent += sum(one.silent for one in windows)
+        for one in [*merge_events(windows, 0.2), *(one for one in windows if not one.silent)]:
+            assert not is_silent(samples[round(one.start * RATE) : round(one.end * RATE)])
+    assert silent > 5
