@@ -91,8 +91,9 @@ def load_feature_extractor(name_or_path: str | os.PathLike[str]) -> SpectrogramC
     source = os.fspath(name_or_path)
     folder = _locate(source)
     try:
+        SpectrogramCNNConfig.from_pretrained(folder)  # one that cannot be trained further is refused before any work
         return SpectrogramCNNFeatureExtractor.from_pretrained(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{_expected(source)}, found none: {_first_line(error)}") from error
 
 
