@@ -4,7 +4,6 @@ import io
 import os
 import stat
 from collections.abc import Mapping
-from http.client import HTTPException
 from typing import Any
 from urllib.request import urlopen
 
@@ -56,7 +55,7 @@ def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
     elif hasattr(source, "get_all_samples"):
         decoded = source.get_all_samples()
         source, rate = decoded.data, decoded.sample_rate
-    if not isinstance(source, (list, tuple)) and not hasattr(source, "ndim"):
+    if not isinstance(source, (list, tuple)) and not getattr(source, "ndim", 0):
         raise ValueError(
             "Expected a recording as a path, bytes, an array, a decoder of torchcodec's, or a mapping with array and "
             f"sampling_rate, bytes or path, found {type(source).__name__}."
@@ -109,9 +108,8 @@ def _decode(source: str | bytes | os.PathLike[str], name: str) -> tuple[np.ndarr
                     f"Of {name} soundfile reads {len(samples) / rate:.2f} s and leaves {size - read} of {size} bytes "
                     "unread: its header may tell too little, or it is several files in one. Save it anew as WAV."
                 )
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{name} cannot be opened ({reason}); check the path.") from error
+    except OSError as error:
+        raise ValueError(f"{name} cannot be opened ({error.strerror or error}); check the path.") from error
     # TypeError: the rate of a file that is named `.raw` must be told; ValueError: a header tells no length, or no true
     # one.
     except (TypeError, ValueError, MemoryError, soundfile.LibsndfileError) as error:

@@ -24,6 +24,7 @@ CLASSES = ("id2label", "label2id", "num_labels")
 UNCALIBRATED = {"logit_temperature": 1.0, "unknown_threshold": None}
 
 TIMM_PREFIX = "timm/"
+MAX_CLASSES = 100_000
 MAX_WINDOW_FRAMES = 1_000_000
 
 
@@ -114,6 +115,9 @@ class SpectrogramCNNConfig(PretrainedConfig):
             raise ValueError(f"unknown_threshold must be at least 0 and below 1, found {unknown_threshold!r}.")
         if unknown_threshold is not None and problem_type != PROBLEM_TYPES[0]:
             raise ValueError(f"unknown_threshold needs problem_type {PROBLEM_TYPES[0]}, found {problem_type}.")
+        classes = max(len(kwargs.get("id2label") or ()), kwargs.get("num_labels") or 0)
+        if classes > MAX_CLASSES:
+            raise ValueError(f"A model must have at most {MAX_CLASSES} classes, found {classes}.")
         self.num_channels = num_channels
         self.hidden_sizes = list(hidden_sizes)
         self.depths = list(depths)
