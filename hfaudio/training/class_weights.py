@@ -47,8 +47,8 @@ def weights_of_examples(wanted: str, examples: Any, class_names: Sequence[str]) 
     targets = getattr(getattr(examples, "crops", examples), "targets", None)
     if targets is None:
         raise ValueError(
-            "class_weights balanced needs examples that know their classes beforehand, as hfaudio.data.AudioCrops does, found "
-            f" a {type(examples).__name__}; give alpha, the weight of each class."
+            "class_weights balanced needs examples that know their classes beforehand, as AudioCrops does, found "
+            f"a {type(examples).__name__}; give alpha."
         )
     labels = torch.from_numpy(np.nonzero(targets)[1] if targets.ndim == 2 else np.asarray(targets))
     missing = [name for index, name in enumerate(class_names) if not (labels == index).any()]
