@@ -8,7 +8,9 @@ from hfaudio.audio import AUDIO_EXTENSIONS, READABLE_EXTENSIONS
 from hfaudio.data.errors import DataError
 from hfaudio.data.recordings import SPLIT_NAMES, LeftOut, Recording
 
-__all__ = ["find_files", "list_class_folders", "list_loose_files", "split_parts"]
+__all__ = ["find_files", "first_recording", "list_class_folders", "list_loose_files", "split_parts"]
+
+LOOKED_AT = 100_000  # files, before a folder is taken for one without recordings
 
 
 def list_class_folders(folder: Path) -> list[Recording]:
@@ -75,6 +77,20 @@ def find_files(folder: str | os.PathLike[str], endings: Container[str] = AUDIO_E
             if os.path.splitext(name)[1].lower() in endings and not name.startswith(".")
         ]
     return sorted(found)
+
+
+def first_recording(folder: Path) -> Path | None:
+    """The first recording below a folder that is met, or None; links to folders are not followed."""
+    looked_at = 0
+    for directory, sub_folders, names in os.walk(folder):
+        sub_folders[:] = sorted(name for name in sub_folders if not name.startswith("."))
+        found = [name for name in sorted(names) if os.path.splitext(name)[1].lower() in AUDIO_EXTENSIONS]
+        if found:
+            return Path(directory, found[0])
+        looked_at += len(names)
+        if looked_at > LOOKED_AT:
+            break
+    return None
 
 
 def _list_classes(root: Path, folder: Path, fold: str | None) -> Iterator[Recording]:
