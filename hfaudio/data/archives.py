@@ -4,6 +4,7 @@ import contextlib
 import errno
 import gzip
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -18,8 +19,11 @@ from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple
 
 from hfaudio.data.errors import DataError
+from hfaudio.data.sealed_file import folder_digest
 
 __all__ = ["ARCHIVE_ENDINGS", "is_archive", "unpack_archive"]
+
+logger = logging.getLogger(__name__)
 
 ARCHIVE_ENDINGS = (".zip", ".tar.gz", ".tgz")
 
@@ -61,6 +65,7 @@ def unpack_archive(
     """Unpacks a zip or gzipped tar archive, once: a second call with the same content returns the same folder.
 
     That folder appears all at once or not at all, and several processes may unpack the same archive at the same time.
+    If files in it are missing or have changed since, it is made anew, which is said.
     What macOS adds (`__MACOSX`, `.DS_Store`, `._*`) is left out, permissions are not taken over, and an archive that
     could write anything but new files and folders below its own folder is refused.
 
@@ -83,10 +88,15 @@ def unpack_archive(
         raise DataError(f"Expected an archive at {path}, found {found}; check --dataset.")
     with path.open("rb") as archive:
         target = into / hashlib.file_digest(archive, "sha256").hexdigest()
+        seal = target.with_suffix(".contents")
+        if target.is_dir() and not _is_whole(target, seal):
+            logger.warning("Unpacking %s anew: files in %s are missing or have changed", path.name, target)
+            _remove(target)
         if not target.is_dir():
             unfinished = into / f".{target.name}-{uuid.uuid4().hex}"
             try:
                 _unpack(archive, unfinished, max_bytes, max_files)
+                seal.write_text(folder_digest(unfinished), encoding="ascii")
                 os.replace(unfinished, target)
             except OSError:
                 # Another process may have put the same files in place meanwhile; a folder with files is not replaced.
@@ -95,6 +105,22 @@ def unpack_archive(
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
     return _data_folder(target)
+
+
+def _is_whole(folder: Path, seal: Path) -> bool:
+    """Whether an unpacked archive is as it was; what cleans up caches removes single files."""
+    try:
+        return seal.read_text(encoding="ascii", errors="replace") == folder_digest(folder)
+    except OSError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder so that nobody finds half of it."""
+    gone = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+    with contextlib.suppress(FileNotFoundError):  # another process has removed it
+        os.replace(folder, gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _data_folder(folder: Path) -> Path:
