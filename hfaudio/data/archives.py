@@ -96,7 +96,9 @@ def unpack_archive(
             unfinished = into / f".{target.name}-{uuid.uuid4().hex}"
             try:
                 _unpack(archive, unfinished, max_bytes, max_files)
-                seal.write_text(folder_digest(unfinished), encoding="ascii")
+                partial = unfinished.with_suffix(".contents")
+                partial.write_text(folder_digest(unfinished), encoding="ascii")
+                os.replace(partial, seal)
                 os.replace(unfinished, target)
             except OSError:
                 # Another process may have put the same files in place meanwhile; a folder with files is not replaced.
