@@ -7,8 +7,10 @@ import logging
 import multiprocessing
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -43,6 +45,7 @@ ROWS_HELD = 16  # decoded recordings that a process holds before they go to the 
 SAMPLES_HELD = 1 << 23  # ... unless they are long
 READ_AT_ONCE = 1 << 16  # bytes
 PARTIAL_SECONDS = 86_400  # after which a file that nobody has finished is taken for that of a dead process
+PARENT_SECONDS = 1.0  # between two looks at whether the process that gives out work lives
 SMALLEST_SHARD = 32  # recordings, roughly; of many, shards have more
 MOST_SHARDS = 512
 SHARD_NAME = re.compile(r"[0-9a-f]{32}\.arrow")
@@ -307,9 +310,19 @@ _worker_room = np.empty(0, np.float32)
 def _start_worker(jobs: Sequence[ShardJob]) -> None:
     global _jobs, _worker_room
     _jobs, _worker_room = jobs, _room()
+    # On Ctrl-C the terminal interrupts every process: this one finishes its shard, and the first one says so.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     # Each process keeps to one thread, which a forked one must do with OpenMP anyway.
     torch.set_num_threads(1)
     gc.freeze()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the one that started it was killed; it would wait for work for ever."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)
 
 
 def _write_job(index: int) -> Path:

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -328,6 +330,51 @@ def test_a_process_that_dies_is_named(two_classes, decoded, monkeypatch) -> None
     kept = decoded()
     prepare(two_classes)
     assert sorted(kept + decoded()) == NAMES
+
+
+SLOW = """
+import os, signal, sys, time
+from pathlib import Path
+from hfaudio.data import prepared_cache as module
+from hfaudio.data.sources import list_recordings
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+measure = module.measure_recording
+module.SMALLEST_SHARD = 1
+
+def measure_slowly(*arguments):
+    os.write(1, b"begun\\n")
+    time.sleep(1)
+    return measure(*arguments)
+
+module.measure_recording = measure_slowly
+module.cached_shards(list_recordings(sys.argv[1]).recordings, module.DecodingSettings(), 2)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_one_that_is_stopped_and_what_is_decoded_is_kept(two_classes, tmp_path, number) -> None:
+    command = [sys.executable, "-c", SLOW, str(two_classes)]
+    environment = os.environ | {"HF_HOME": str(tmp_path / "home")}
+    main = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert main.stdout is not None
+    for _ in range(4):  # recordings
+        main.stdout.readline()
+    if number == signal.SIGINT:  # as Ctrl-C: to all
+        os.killpg(main.pid, number)
+    else:
+        os.kill(main.pid, number)
+    _, said = main.communicate(timeout=60)  # which waits for all that could still write
+    assert main.returncode == -number
+    assert said.count("Traceback") == (number == signal.SIGINT)  # its own, which scripts answer with one line
+    cache = tmp_path / "home" / "datasets" / "hfaudio" / f"decoded-{module.CACHE_VERSION}"
+    shards = list(cache.glob("*.arrow"))
+    assert len(shards) >= 1
+    assert all(map(sealed_file.is_sealed, shards))
+    if number == signal.SIGINT:
+        assert partial_files(cache) == []
 
 
 def test_no_process_goes_on_after_an_error(two_classes, cache, monkeypatch) -> None:
