@@ -1,8 +1,10 @@
 """Class folders: the name of a sub-folder is the class of the recordings in it."""
 
+import errno
 import os
 from collections.abc import Container, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from hfaudio.audio import AUDIO_EXTENSIONS, READABLE_EXTENSIONS
 from hfaudio.data.errors import DataError
@@ -61,10 +63,13 @@ def find_files(folder: str | os.PathLike[str], endings: Container[str] = AUDIO_E
     Args:
         folder: Where to look.
         endings: Those of the files wanted, in lower case.
+
+    Raises:
+        DataError: A folder cannot be read: what lies in it would be left out without a word.
     """
     found = []
     seen = set()
-    for directory, sub_folders, names in os.walk(folder, followlinks=True):
+    for directory, sub_folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         place = os.path.realpath(directory)
         if place in seen:  # a link to a folder that holds it would be followed for ever
             sub_folders.clear()
@@ -77,6 +82,13 @@ def find_files(folder: str | os.PathLike[str], endings: Container[str] = AUDIO_E
             if os.path.splitext(name)[1].lower() in endings and not name.startswith(".")
         ]
     return sorted(found)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(
+        f"Expected to be able to read every folder of the data set, found {os.strerror(error.errno or errno.EIO)} "
+        f"({error.filename}); allow reading it, or move it elsewhere."
+    ) from error
 
 
 def first_recording(folder: Path) -> Path | None:
