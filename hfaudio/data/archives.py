@@ -4,6 +4,7 @@ import contextlib
 import errno
 import gzip
 import hashlib
+import logging
 import math
 import os
 import re
@@ -19,8 +20,11 @@ from typing import IO, BinaryIO, NamedTuple
 
 from hfaudio.data.archive_cache import claim, make_room, release, temporary_name
 from hfaudio.data.errors import DataError
+from hfaudio.data.sealed_file import folder_digest
 
 __all__ = ["ARCHIVE_ENDINGS", "is_archive", "unpack_archive"]
+
+logger = logging.getLogger(__name__)
 
 ARCHIVE_ENDINGS = (".zip", ".tar.gz", ".tgz")
 
@@ -67,6 +71,7 @@ def unpack_archive(
     """Unpacks a zip or gzipped tar archive, once: a second call with the same content returns the same folder.
 
     That folder appears all at once or not at all, and several processes may unpack the same archive at the same time.
+    If files in it are missing or have changed since, it is made anew, which is said.
     The cache is bounded, see `make_room`; the folder stays in it at least as long as this process lives. What macOS
     adds (`__MACOSX`, `.DS_Store`, `._*`) is left out, permissions are not taken over, archives within the archive are
     not unpacked, and an archive that could write anything but new files and folders below its own folder is refused.
@@ -91,7 +96,12 @@ def unpack_archive(
         raise DataError(f"Expected an archive at {path}, found {found}; check --dataset.")
     with path.open("rb") as archive:
         target = into / hashlib.file_digest(archive, "sha256").hexdigest()
+        seal = target.with_suffix(".contents")
         large = math.inf if allow_large_archives else max(_LARGE_BYTES, _LARGE_RATIO * path.stat().st_size)
+        if claim(target) and not _is_whole(target, seal):
+            logger.warning("Unpacking %s anew: files in %s are missing or have changed", path.name, target)
+            release(target)
+            _remove(target)
         while not claim(target):
             unfinished = into / temporary_name(target.name)
             unfinished.mkdir(parents=True)
@@ -100,6 +110,9 @@ def unpack_archive(
             make_room(into)
             try:
                 _unpack(archive, unfinished, max_bytes, max_files, large)
+                partial = unfinished.with_suffix(".contents")
+                partial.write_text(folder_digest(unfinished), encoding="ascii")
+                os.replace(partial, seal)
                 os.replace(unfinished, target)
             except OSError:
                 # Another process may have put the same files in place meanwhile; a folder with files is not replaced.
@@ -111,6 +124,22 @@ def unpack_archive(
             if claim(target):
                 make_room(into)
     return _data_folder(target)
+
+
+def _is_whole(folder: Path, seal: Path) -> bool:
+    """Whether an unpacked archive is as it was; what cleans up caches removes single files."""
+    try:
+        return seal.read_text(encoding="ascii", errors="replace") == folder_digest(folder)
+    except OSError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder so that nobody finds half of it."""
+    gone = folder.with_name(temporary_name(folder.name))
+    with contextlib.suppress(FileNotFoundError):  # another process has removed it
+        os.replace(folder, gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _data_folder(folder: Path) -> Path:

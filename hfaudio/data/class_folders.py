@@ -1,13 +1,15 @@
 """Class folders: the name of a sub-folder is the class of the recordings in it."""
 
+import errno
 import logging
 import os
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import NoReturn
 
-from hfaudio.audio import READABLE_EXTENSIONS, may_be_recording
+from hfaudio.audio import AUDIO_EXTENSIONS, READABLE_EXTENSIONS, may_be_recording
 from hfaudio.data.errors import DataError, named
 from hfaudio.data.parts import folds_by_folder, part_kind
 from hfaudio.data.recordings import LeftOut, Listing, Recording
@@ -16,6 +18,7 @@ from hfaudio.data.table_files import TABLE_ENDINGS
 __all__ = [
     "filled_sub_folders",
     "find_files",
+    "first_recording",
     "has_table",
     "holds_recordings",
     "list_beside",
@@ -26,6 +29,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+LOOKED_AT = 100_000  # files, before a folder is taken for one without recordings
 NO_DATA = frozenset({"__MACOSX"})
 TOOL_FOLDERS = frozenset(
     {
@@ -144,10 +148,13 @@ def find_files(folder: str | os.PathLike[str], endings: Container[str] | None = 
         folder: Where to look.
         endings: Those of the files wanted, in lower case; None for recordings, and for what may be one; see
             `hfaudio.audio.may_be_recording`.
+
+    Raises:
+        DataError: A folder cannot be read: what lies in it would be left out without a word.
     """
     found = []
     seen = set()
-    for directory, sub_folders, names in os.walk(folder, followlinks=True):
+    for directory, sub_folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         place = os.path.realpath(directory)
         if place in seen:  # a link to a folder that holds it would be followed for ever
             sub_folders.clear()
@@ -160,6 +167,27 @@ def find_files(folder: str | os.PathLike[str], endings: Container[str] | None = 
             if not name.startswith(".") and _is_wanted(path := os.path.join(directory, name), endings)
         ]
     return sorted(found)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(
+        f"Expected to be able to read every folder of the data set, found {os.strerror(error.errno or errno.EIO)} "
+        f"({error.filename}); allow reading it, or move it elsewhere."
+    ) from error
+
+
+def first_recording(folder: Path) -> Path | None:
+    """The first recording below a folder that is met, or None; links to folders are not followed."""
+    looked_at = 0
+    for directory, sub_folders, names in os.walk(folder):
+        sub_folders[:] = sorted(name for name in sub_folders if not name.startswith("."))
+        found = [name for name in sorted(names) if os.path.splitext(name)[1].lower() in AUDIO_EXTENSIONS]
+        if found:
+            return Path(directory, found[0])
+        looked_at += len(names)
+        if looked_at > LOOKED_AT:
+            break
+    return None
 
 
 def _is_wanted(path: str, endings: Container[str] | None) -> bool:

@@ -4,7 +4,8 @@ import dataclasses
 import logging
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -45,6 +46,18 @@ class NoTableError(DataError):
     """Columns were named, and there is no table that could have them."""
 
 
+@contextmanager
+def _disk_sentences() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"Expected access to all that the data set needs, found {error.strerror or error} "
+            f"({error.filename or 'while it was listed'}); allow it, or check --dataset and HF_DATASETS_CACHE."
+        ) from error
+
+
+@_disk_sentences()
 def list_recordings(
     source: Source | Sequence[Source], columns: Columns = USUAL_COLUMNS, allow_large_archives: bool = False
 ) -> Listing:

@@ -9,7 +9,6 @@ import datasets
 from hfaudio.data import (
     DECODERS,
     ON_BAD,
-    SYNTHETIC_VERSION,
     TRIM_MODES,
     Columns,
     DataError,
@@ -17,6 +16,7 @@ from hfaudio.data import (
     LeftOut,
     Listing,
     PreparedAudio,
+    built_in_dataset,
     given_test_parts,
     list_recordings,
     make_folds,
@@ -25,7 +25,6 @@ from hfaudio.data import (
     split_by_folds,
     split_by_groups,
     split_randomly,
-    write_synthetic_dataset,
 )
 from hfaudio.data.manifest import NO_COLUMN
 
@@ -112,8 +111,7 @@ class SourceArguments:
             hfaudio.data.DataError: They cannot be listed as asked.
         """
         if not self.dataset:
-            cache = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio"
-            return list_recordings(write_synthetic_dataset(cache / f"synthetic-{SYNTHETIC_VERSION}"))
+            return list_recordings(built_in_dataset())
         return list_recordings(
             self.dataset[0] if len(self.dataset) == 1 else self.dataset,
             self.columns(),

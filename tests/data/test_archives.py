@@ -82,7 +82,7 @@ def test_archive_becomes_a_folder_named_by_its_content(kind: str, tmp_path: Path
     folder = unpack_archive(str(archive), str(tmp_path / "new" / "cache"))
     assert folder == tmp_path / "new" / "cache" / hashlib.sha256(archive.read_bytes()).hexdigest() / "sounds"
     assert contents(folder.parent) == SOUNDS
-    assert list((tmp_path / "new" / "cache").iterdir()) == [folder.parent]
+    assert [path for path in (tmp_path / "new" / "cache").iterdir() if path.is_dir()] == [folder.parent]
 
 
 @KINDS
@@ -602,7 +602,7 @@ def test_another_process_finishing_first(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(archives, "_unpack", unpack_while_another_process_finishes)
     folder = unpack_archive(archive, tmp_path / "cache")
     assert contents(folder.parent) == SOUNDS
-    assert list((tmp_path / "cache").iterdir()) == [folder.parent]
+    assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()] == [folder.parent]
 
 
 @KINDS
@@ -612,7 +612,7 @@ def test_several_at_once(kind: str, tmp_path: Path) -> None:
         folders = set(pool.map(lambda _: unpack_archive(archive, tmp_path / "cache"), range(8)))
     assert len(folders) == 1
     assert contents(folders.pop().parent) == SOUNDS
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert len([path for path in (tmp_path / "cache").iterdir() if path.is_dir()]) == 1
 
 
 @KINDS
@@ -650,3 +650,28 @@ def test_an_archive_makes_room_for_itself(tmp_path: Path, monkeypatch: pytest.Mo
     assert (first.exists(), contents(second)) == (False, {"b.wav": b"2"})
     assert contents(unpack_archive(tmp_path / "a.zip", tmp_path / "cache")) == {"a.wav": b"1"}
     assert second.exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize("damage", ["removed", "changed", "added", "without its table"])
+def test_a_folder_that_was_changed_in_the_cache_is_unpacked_anew_and_said(tmp_path, caplog, kind, damage) -> None:
+    archive = write_archive(tmp_path / f"a.{kind}", SOUNDS)
+    cache = tmp_path / "cache"
+    folder = unpack_archive(archive, cache)
+    path = folder / "dog" / "b.wav"
+    if damage == "removed":
+        path.unlink()
+    elif damage == "changed":
+        path.write_bytes(b"twO" * 200_000)
+    elif damage == "added":
+        (folder / "dog" / "c.wav").touch()
+    else:
+        next(cache.glob("*.contents")).unlink()
+    assert contents(unpack_archive(archive, cache)) == {
+        name.removeprefix("sounds/"): data for name, data in SOUNDS.items()
+    }
+    assert f"Unpacking {archive.name} anew: files in {cache}" in caplog.text
+    caplog.clear()
+    unpack_archive(archive, cache)
+    assert not caplog.records
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 1

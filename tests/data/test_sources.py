@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import tarfile
@@ -436,3 +437,31 @@ def test_of_a_table_named_like_a_part_the_files_may_lie_in_the_part(write_tone, 
 def test_something_else_is_named(source: Any) -> None:
     with pytest.raises(DataError, match=r"^Expected a path, .* or a DatasetDict, found (NoneType|int|dict|Iterable)"):
         list_recordings(source)
+
+
+@pytest.mark.parametrize("depth", ["two", "two/low", "two/low/inner"])
+def test_a_folder_that_is_locked_is_said(two_classes, monkeypatch, depth: str) -> None:
+    """Which `os.walk` passes over in silence."""
+    locked = two_classes.parent / depth
+    locked.mkdir(exist_ok=True)
+    scan, list_names = os.scandir, os.listdir
+
+    def scan_unless_locked(path: os.PathLike[str]) -> object:
+        if Path(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    def list_unless_locked(path: os.PathLike[str]) -> list[str]:
+        if Path(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return list_names(path)
+
+    monkeypatch.setattr(os, "scandir", scan_unless_locked)
+    monkeypatch.setattr(os, "listdir", list_unless_locked)
+    with pytest.raises(DataError, match=rf"^Expected .*, found Permission denied \({locked}\); allow "):
+        list_recordings(two_classes)
+
+
+def test_a_path_that_no_disk_takes_is_said() -> None:
+    with pytest.raises(DataError, match=r"found File name too long \(x+\); allow it, or check --dataset"):
+        list_recordings("x" * 5_000)
