@@ -20,6 +20,8 @@ from typing import Any, NoReturn
 
 import yaml
 
+from hfaudio.regular_files import NotRegularError, only_regular
+
 __all__ = ["FlagParser", "exit_on", "exit_on_interrupt", "printable", "run_script", "show_messages"]
 
 USAGE_ERROR = 2
@@ -308,11 +310,14 @@ class FlagParser(argparse.ArgumentParser):
         return math.inf if action.nargs in ("*", "+") else 1
 
     def _flags_from_yaml(self, path: Path) -> list[str]:
-        if not path.is_file():
-            self.error(f"expected a YAML file of flags at {path}, found none")
         try:
-            # The base loader leaves every value the text that it would be on the command line: `no` stays `no`.
-            settings = yaml.load(path.read_text(encoding="utf-8"), Loader=_EachOnceLoader)
+            with open(path, encoding="utf-8", opener=only_regular) as file:
+                # The base loader leaves every value the text that it would be on the command line: `no` stays `no`.
+                settings = yaml.load(file, Loader=_EachOnceLoader)
+        except NotRegularError as error:
+            self.error(f"expected a YAML file of flags at {path}, which {error}")
+        except FileNotFoundError:
+            self.error(f"expected a YAML file of flags at {path}, found none")
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             self.error(f"expected YAML in {path}, found {error}")
         if not settings:

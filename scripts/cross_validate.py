@@ -22,10 +22,13 @@ from hfaudio.training import (
     CheckpointError,
     CrossValidation,
     DivergedError,
+    OutputFolderError,
     RunArguments,
+    claimed_folder,
     cross_validate,
     remove_checkpoints,
     staged_folder,
+    staged_model,
     train_on_all,
     write_summary_page,
 )
@@ -74,9 +77,13 @@ def main(argv: list[str]) -> None:
     """Runs all folds, from flags to the summary, and what follows them."""
     parser = make_parser()
     run = CrossValidationArguments.from_flags(parser, argv)
-    with exit_on(DataError, CheckpointError, DivergedError, FileExistsError):
+    is_first = run.training.process_index == 0
+    with (
+        exit_on(DataError, CheckpointError, DivergedError, FileExistsError, OutputFolderError),
+        claimed_folder(run.training.output_dir, run.data.dataset, is_first),
+    ):
         result = cross_validate(run, run.final.final_model)
-        if run.training.process_index == 0:
+        if is_first:
             leave_summary(result, Path(run.training.output_dir))
         if run.final.final_model:
             command = shown_command("scripts/cross_validate.py", parser.flags(argv), run.training.world_size)
@@ -95,11 +102,11 @@ def leave_final_model(run: RunArguments, result: CrossValidation, command: str) 
     """Trains on all recordings and writes the model with its card, unless that is done."""
     output_dir = Path(run.training.output_dir)
     final_dir = output_dir / FINAL_FOLDER
-    if not (final_dir / "model.safetensors").is_file():
+    if not (final_dir / "config.json").is_file():
         trained = train_on_all(run, result)
         if run.training.process_index > 0:
             return
-        with staged_folder(final_dir) as folder:
+        with staged_model(final_dir) as folder:
             trained.save(folder)
             write_model_card(folder, run, trained, output_dir.resolve().name, command)
         remove_checkpoints(final_dir)

@@ -70,7 +70,7 @@ def training_command(source: SourceArguments, report: DatasetReport) -> list[str
         if argument.name == "fold_column" and "--num_folds" in suggested:
             continue  # folds that are made anew take the place of given ones
         if argument.name != "preparation_processes" and value not in (argument.default, []):
-            command += [f"--{argument.name}", *(value if isinstance(value, list) else [value])]
+            command += [f"--{argument.name}", *(value if isinstance(value, list) else [str(value)])]
     return [*command, *suggested]
 
 

@@ -1,9 +1,9 @@
 """Predict recordings: files, folders, patterns and lists of them, of any format and length.
 
 One row a recording goes to the terminal, or to --output as .csv, .json, .jsonl, .parquet or .txt (labels for
-Audacity). A recording that cannot be read is a row with its error, and the exit code is then 3. A run that was
-interrupted goes on where it stopped. Under accelerate launch or torchrun the recordings are shared out among the
-processes.
+Audacity). A recording that cannot be read, or is wholly silent, is a row with its error, and the exit code is then 3.
+A run that was interrupted goes on where it stopped. Under accelerate launch or torchrun the recordings are shared out
+among the processes.
 """
 
 import argparse
@@ -23,9 +23,11 @@ from hfaudio.inference.audio_files import FileListError, find_audio, read_file_l
 from hfaudio.inference.bulk_prediction import RowSettings, predict_into, predicted_rows
 from hfaudio.inference.model_folder import find_model, hash_model
 from hfaudio.inference.prediction_journal import JournalError
-from hfaudio.inference.prediction_table import FORMATS, Row
+from hfaudio.inference.prediction_table import FORMATS, SILENT_RECORDING, Row, is_failure
+from hfaudio.regular_files import only_regular
 
 SOME_UNREADABLE = 3
+MOST_NAMED = 5  # silent recordings
 REFERENCE_MODEL = Path(__file__).resolve().parents[1] / "model_card" / "esc10"
 
 
@@ -137,33 +139,35 @@ def files_of(flags: argparse.Namespace) -> Iterator[str]:
     elif flags.files_from is not None:
         path = Path(flags.files_from)
         try:
-            with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape", opener=only_regular) as lines:
                 yield from read_file_list(lines, path.name, path.parent)
         except OSError as error:
             raise FileListError(f"Expected a list of files at {path}, found none ({error.strerror}).") from error
 
 
 def to_terminal(predictor: Predictor, flags: argparse.Namespace, settings: RowSettings) -> int:
-    """Prints the rows as they come, and returns how many have an error."""
+    """Prints the rows as they come, and returns how many recordings have no answer."""
     failed = 0
     print("\t".join(settings.columns), flush=True)
     for _, rows in predicted_rows(predictor, files_of(flags), settings):
         for row in rows:
-            failed += row["error"] is not None
+            failed += is_failure(row)
             print("\t".join("" if value is None else printable(str(value)) for value in row.values()), flush=True)
     return failed
 
 
 def to_file(predictor: Predictor, model: Path, flags: argparse.Namespace, settings: RowSettings) -> int:
-    """Writes the table, with a progress bar, and returns how many rows have an error."""
+    """Writes the table, with a progress bar, and returns how many recordings have no answer."""
     process, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     decisive = ("window_seconds", "hop_seconds", "pooling", "backend", "unknown_threshold")
     run = {"model": f"{predictor.backend} {hash_model(model)}"} | {name: getattr(flags, name) for name in decisive}
     output = Path(flags.output)
+    silent: list[str] = []
     with tqdm(desc="Predicting", unit=" recordings", disable=process > 0 or None) as progress:
 
         def count(rows: list[Row]) -> None:
             progress.update(processes)
+            silent.extend(str(row["file"]) for row in rows if row["error"] == SILENT_RECORDING)
 
         failed = predict_into(
             output,
@@ -177,9 +181,11 @@ def to_file(predictor: Predictor, model: Path, flags: argparse.Namespace, settin
             overwrite=flags.overwrite,
         )
     if process == 0:
-        print(
-            f"predictions: {printable(str(output))}" + (f" ({failed} recordings could not be read)" if failed else "")
-        )
+        told = f" ({failed} recordings could not be read{' or are silent' if silent else ''})" if failed else ""
+        print(f"predictions: {printable(str(output))}{told}")
+        if silent:
+            more = f" and {len(silent) - MOST_NAMED} more" if len(silent) > MOST_NAMED else ""
+            print(f"wholly silent: {printable(', '.join(silent[:MOST_NAMED]))}{more}")
     return failed
 
 

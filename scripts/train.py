@@ -30,11 +30,14 @@ from hfaudio.training import (
     RARELY_USED,
     CheckpointError,
     DivergedError,
+    OutputFolderError,
     RunArguments,
     TrainedClassifier,
+    claimed_folder,
     remove_checkpoints,
     search_learning_rate,
     staged_folder,
+    staged_model,
     train_classifier,
 )
 
@@ -57,22 +60,26 @@ def main(argv: list[str]) -> None:
     """Runs one training, from flags to the finished folder."""
     parser = make_parser()
     run = RunArguments.from_flags(parser, argv)
-    with exit_on(DataError, CheckpointError, DivergedError, FileExistsError, PushError):
+    output_dir = Path(run.training.output_dir)
+    is_first = run.training.process_index == 0
+    with (
+        exit_on(DataError, CheckpointError, DivergedError, FileExistsError, OutputFolderError, PushError),
+        claimed_folder(output_dir, run.data.dataset, is_first),
+    ):
         if run.training.find_lr:
             find_learning_rate(run)
             return
         target = hub_target(run)
         unfinished = UnfinishedPush(target) if target and run.training.hub_strategy != HubStrategy.END else None
         trained = train_classifier(run, unfinished.push if unfinished else None)
-    if run.training.process_index > 0:
-        return
-    output_dir = Path(run.training.output_dir)
-    with staged_folder(output_dir) as folder:
-        trained.save(folder)
-        name = target.repo_id if target is not None else output_dir.resolve().name
-        command = shown_command("scripts/train.py", parser.flags(argv), run.training.world_size)
-        write_model_card(folder, run, trained, name, command)
-    remove_checkpoints(output_dir)
+        if not is_first:
+            return
+        with staged_model(output_dir) as folder:
+            trained.save(folder)
+            name = target.repo_id if target is not None else output_dir.resolve().name
+            command = shown_command("scripts/train.py", parser.flags(argv), run.training.world_size)
+            write_model_card(folder, run, trained, name, command)
+        remove_checkpoints(output_dir)
     report(trained, output_dir)
     if unfinished is not None:
         unfinished.wait()
@@ -137,10 +144,11 @@ def report(trained: TrainedClassifier, output_dir: Path) -> None:
         "audio-classification", model=str(output_dir), pipeline_class=SpectrogramCNNPipeline, device="cpu"
     )
     waveform = AudioCrops(trained.held_out)[0]["waveform"]
-    best = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)[0]
+    answer = classify({"array": waveform, "sampling_rate": trained.feature_extractor.sampling_rate}, top_k=1)
+    found = f"{answer[0]['label']} ({answer[0]['score']:.0%})" if answer else "silent"
     first = trained.predictions[0]
     label = first["label"] or "nothing"
-    print(f"prediction: {first['file_name']} is {best['label']} ({best['score']:.0%}), labelled {label}")
+    print(f"prediction: {first['file_name']} is {found}, labelled {label}")
 
 
 if __name__ == "__main__":

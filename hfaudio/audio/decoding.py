@@ -167,7 +167,7 @@ def why_unreadable(source: str | os.PathLike[str] | bytes, decoder: str, reasons
     with open_bytes(source) as file:
         kind = name_content(file.read(GLANCE))
     if kind is not None:
-        return f"no audio, but {kind}"
+        return f"not readable as audio (it is {kind})"
     if decoder != "auto":
         return f"not readable by {decoder} ({first_line(reasons[decoder])})"
     only_torchcodec = not isinstance(source, bytes) and Path(source).suffix.lower() in OTHER_EXTENSIONS

@@ -19,6 +19,7 @@ from hfaudio.audio.decoding import (
     mix_down,
     why_unreadable,
 )
+from hfaudio.audio.digital_silence import SilenceWatch
 from hfaudio.audio.opening import open_audio
 from hfaudio.audio.resampling import Resampler
 
@@ -28,7 +29,10 @@ TORCHCODEC_BLOCK_SECONDS = 20.0
 
 
 def stream_audio(
-    source: str | os.PathLike[str] | bytes, sampling_rate: int, decoder: str = "auto"
+    source: str | os.PathLike[str] | bytes,
+    sampling_rate: int,
+    decoder: str = "auto",
+    watch: SilenceWatch | None = None,
 ) -> Iterator[np.ndarray]:
     """Reads a recording as a mono waveform, block by block, so that one of any length can be read.
 
@@ -38,6 +42,7 @@ def stream_audio(
         source: A path, or the bytes of a file.
         sampling_rate: The rate wanted, in Hz.
         decoder: One of `DECODERS`; see `read_audio`.
+        watch: Is shown the blocks before they are resampled, which makes edges of a constant offset.
 
     Yields:
         `(samples,)` in float32.
@@ -51,6 +56,8 @@ def stream_audio(
     try:
         for native_rate, mix in _stream_native(source, decoder, reasons):
             resampler = resampler or Resampler(native_rate, sampling_rate)
+            if watch is not None:
+                watch.add(mix)
             yield resampler.push(mix)
     except OSError as error:  # of a file that vanishes meanwhile, or a disk that fails
         raise cannot_be_opened(error) from error

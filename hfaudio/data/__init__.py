@@ -30,14 +30,13 @@ from hfaudio.data.splits import (
     take_validation_part,
 )
 from hfaudio.data.streaming import StreamedCrops
-from hfaudio.data.synthetic_dataset import SYNTHETIC_VERSION, write_synthetic_dataset
+from hfaudio.data.synthetic_dataset import built_in_dataset, write_synthetic_dataset
 from hfaudio.data.table_streaming import StreamedTable, TableStream, is_table_source, open_table_stream
 
 __all__ = [
     "DECODERS",
     "ON_BAD",
     "SYNTHETIC_CLASSES",
-    "SYNTHETIC_VERSION",
     "TRIM_MODES",
     "AudioCrops",
     "Columns",
@@ -57,6 +56,7 @@ __all__ = [
     "StreamedCrops",
     "StreamedTable",
     "TableStream",
+    "built_in_dataset",
     "describe_dataset",
     "describe_listing",
     "given_test_parts",

@@ -4,12 +4,13 @@ import contextlib
 import errno
 import gzip
 import hashlib
+import logging
+import math
 import os
 import re
 import shutil
 import stat
 import tarfile
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,11 +18,19 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple
 
+from hfaudio.data.archive_cache import claim, make_room, release, temporary_name
 from hfaudio.data.errors import DataError
+from hfaudio.data.sealed_file import folder_digest
 
 __all__ = ["ARCHIVE_ENDINGS", "is_archive", "unpack_archive"]
 
+logger = logging.getLogger(__name__)
+
 ARCHIVE_ENDINGS = (".zip", ".tar.gz", ".tgz")
+
+# What is both larger than this and many times as large as its archive fills disks; only digital silence packs so well.
+_LARGE_BYTES = 2**30
+_LARGE_RATIO = 20
 
 _BLOCK_BYTES = 2**18
 _MAX_HEADER_BYTES = 2**20
@@ -57,19 +66,23 @@ def unpack_archive(
     into: str | os.PathLike[str],
     max_bytes: int = 64 * 2**30,
     max_files: int = 2_000_000,
+    allow_large_archives: bool = False,
 ) -> Path:
     """Unpacks a zip or gzipped tar archive, once: a second call with the same content returns the same folder.
 
     That folder appears all at once or not at all, and several processes may unpack the same archive at the same time.
-    What macOS adds (`__MACOSX`, `.DS_Store`, `._*`) is left out, permissions are not taken over, and an archive that
-    could write anything but new files and folders below its own folder is refused.
+    If files in it are missing or have changed since, it is made anew, which is said.
+    The cache is bounded, see `make_room`; the folder stays in it at least as long as this process lives. What macOS
+    adds (`__MACOSX`, `.DS_Store`, `._*`) is left out, permissions are not taken over, archives within the archive are
+    not unpacked, and an archive that could write anything but new files and folders below its own folder is refused.
 
     Args:
         path: The archive. Its content, not its ending, says of which kind it is.
         into: Cache folder, in which each archive gets a sub-folder named by the SHA-256 of its content.
-        max_bytes: Most bytes that the files may come to.
+        max_bytes: Most bytes that the files may come to, as they are written.
         max_files: Most entries of the archive, with the folders that they imply. Neither limit is for a folder that
             is there already.
+        allow_large_archives: Also unpack more than a GiB that is more than 20 times the size of its archive.
 
     Returns:
         The folder in which the data lie: where there is nothing but one folder, that one, at any depth.
@@ -83,18 +96,50 @@ def unpack_archive(
         raise DataError(f"Expected an archive at {path}, found {found}; check --dataset.")
     with path.open("rb") as archive:
         target = into / hashlib.file_digest(archive, "sha256").hexdigest()
-        if not target.is_dir():
-            unfinished = into / f".{target.name}-{uuid.uuid4().hex}"
+        seal = target.with_suffix(".contents")
+        large = math.inf if allow_large_archives else max(_LARGE_BYTES, _LARGE_RATIO * path.stat().st_size)
+        if claim(target) and not _is_whole(target, seal):
+            logger.warning("Unpacking %s anew: files in %s are missing or have changed", path.name, target)
+            release(target)
+            _remove(target)
+        while not claim(target):
+            unfinished = into / temporary_name(target.name)
+            unfinished.mkdir(parents=True)
+            if not claim(unfinished):  # another process took it for a dead one's
+                continue
+            make_room(into)
             try:
-                _unpack(archive, unfinished, max_bytes, max_files)
+                _unpack(archive, unfinished, max_bytes, max_files, large)
+                partial = unfinished.with_suffix(".contents")
+                partial.write_text(folder_digest(unfinished), encoding="ascii")
+                os.replace(partial, seal)
                 os.replace(unfinished, target)
             except OSError:
                 # Another process may have put the same files in place meanwhile; a folder with files is not replaced.
                 if not target.is_dir():
                     raise
             finally:
+                release(unfinished)
                 shutil.rmtree(unfinished, ignore_errors=True)
+            if claim(target):
+                make_room(into)
     return _data_folder(target)
+
+
+def _is_whole(folder: Path, seal: Path) -> bool:
+    """Whether an unpacked archive is as it was; what cleans up caches removes single files."""
+    try:
+        return seal.read_text(encoding="ascii", errors="replace") == folder_digest(folder)
+    except OSError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder so that nobody finds half of it."""
+    gone = folder.with_name(temporary_name(folder.name))
+    with contextlib.suppress(FileNotFoundError):  # another process has removed it
+        os.replace(folder, gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _data_folder(folder: Path) -> Path:
@@ -110,8 +155,7 @@ def _is_junk(name: str) -> bool:
     return name in ("__MACOSX", ".DS_Store") or name.startswith("._")
 
 
-def _unpack(archive: BinaryIO, folder: Path, max_bytes: int, max_files: int) -> None:
-    folder.mkdir(parents=True)
+def _unpack(archive: BinaryIO, folder: Path, max_bytes: int, max_files: int, large: float) -> None:
     byte_count = file_count = 0
     try:
         for entry in _read_entries(archive):
@@ -132,6 +176,12 @@ def _unpack(archive: BinaryIO, folder: Path, max_bytes: int, max_files: int) -> 
                             byte_count += len(block)
                             if byte_count > max_bytes:
                                 raise _too_large(archive.name, f"{max_bytes:,} bytes")
+                            if byte_count > large:
+                                raise DataError(
+                                    f"Expected {archive.name} to unpack to at most {_LARGE_RATIO} times its size or "
+                                    f"{_LARGE_BYTES:,} bytes, found more, as in archives made to fill a disk; if you "
+                                    "trust it (digital silence packs so well), give --allow_large_archives."
+                                )
                             file.write(block)
                 elif not junk:
                     target.mkdir(exist_ok=True)

@@ -1,13 +1,15 @@
 """Class folders: the name of a sub-folder is the class of the recordings in it."""
 
+import errno
 import logging
 import os
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import NoReturn
 
-from hfaudio.audio import READABLE_EXTENSIONS, may_be_recording
+from hfaudio.audio import AUDIO_EXTENSIONS, READABLE_EXTENSIONS, may_be_recording
 from hfaudio.data.errors import DataError, named
 from hfaudio.data.parts import folds_by_folder, part_kind
 from hfaudio.data.recordings import LeftOut, Listing, Recording
@@ -16,6 +18,7 @@ from hfaudio.data.table_files import TABLE_ENDINGS
 __all__ = [
     "filled_sub_folders",
     "find_files",
+    "first_recording",
     "has_table",
     "holds_recordings",
     "list_beside",
@@ -26,6 +29,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+LOOKED_AT = 100_000  # files, before a folder is taken for one without recordings
 NO_DATA = frozenset({"__MACOSX"})
 TOOL_FOLDERS = frozenset(
     {
@@ -50,10 +54,11 @@ def list_class_folders(folder: Path) -> Listing:
         The recordings; none if there are no sub-folders.
 
     Raises:
-        DataError: A class has no audio file.
+        DataError: A class has no audio file, or holds the parts of a data set.
     """
     recordings = list(_list_classes(folder))
     _warn_of_links(recordings)
+    _check_levels(folder, recordings)
     folds = folds_by_folder([one.file_name for one in recordings], [one.labels for one in recordings])
     recordings = [replace(one, fold=fold) for one, fold in zip(recordings, folds, strict=True)]
     return Listing(recordings, left_out=list_beside(folder, ()))
@@ -143,10 +148,13 @@ def find_files(folder: str | os.PathLike[str], endings: Container[str] | None = 
         folder: Where to look.
         endings: Those of the files wanted, in lower case; None for recordings, and for what may be one; see
             `hfaudio.audio.may_be_recording`.
+
+    Raises:
+        DataError: A folder cannot be read: what lies in it would be left out without a word.
     """
     found = []
     seen = set()
-    for directory, sub_folders, names in os.walk(folder, followlinks=True):
+    for directory, sub_folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
         place = os.path.realpath(directory)
         if place in seen:  # a link to a folder that holds it would be followed for ever
             sub_folders.clear()
@@ -159,6 +167,27 @@ def find_files(folder: str | os.PathLike[str], endings: Container[str] | None = 
             if not name.startswith(".") and _is_wanted(path := os.path.join(directory, name), endings)
         ]
     return sorted(found)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(
+        f"Expected to be able to read every folder of the data set, found {os.strerror(error.errno or errno.EIO)} "
+        f"({error.filename}); allow reading it, or move it elsewhere."
+    ) from error
+
+
+def first_recording(folder: Path) -> Path | None:
+    """The first recording below a folder that is met, or None; links to folders are not followed."""
+    looked_at = 0
+    for directory, sub_folders, names in os.walk(folder):
+        sub_folders[:] = sorted(name for name in sub_folders if not name.startswith("."))
+        found = [name for name in sorted(names) if os.path.splitext(name)[1].lower() in AUDIO_EXTENSIONS]
+        if found:
+            return Path(directory, found[0])
+        looked_at += len(names)
+        if looked_at > LOOKED_AT:
+            break
+    return None
 
 
 def _is_wanted(path: str, endings: Container[str] | None) -> bool:
@@ -177,6 +206,32 @@ def _list_classes(folder: Path) -> Iterator[Recording]:
             yield Recording(_relative(path, folder), (_printable(class_folder.name),), path)
 
 
+def _check_levels(folder: Path, recordings: Sequence[Recording]) -> None:
+    """Refuses parts with classes of their own within a class, and warns of sub-folders that may be the classes."""
+    inner: dict[str, set[str]] = defaultdict(set)
+    with_parts = set()
+    for recording in recordings:
+        label, *folders, _ = PurePath(recording.file_name).parts
+        inner[label].add(folders[0] if folders else "")
+        if len(folders) > 1 and part_kind(folders[0]):
+            with_parts.add(label)
+    if with_parts and with_parts != set(inner):
+        name = min(with_parts)
+        raise DataError(
+            f"Expected classes in {folder}, found {name} with the parts {named(sorted(inner[name]))}, beside "
+            f"{named(sorted(set(inner) - with_parts))}; give {folder / name} as the data set, or write a metadata.csv."
+        )
+    shared = set.intersection(*inner.values()) if len(inner) > 1 else set()
+    shared = {name for name in shared if name and not part_kind(name)}
+    if len(shared) > 1 and not any("" in names for names in inner.values()):
+        logger.warning(
+            "Took %s for the classes, and not the sub-folders %s that they share; if those are the classes, write a "
+            "metadata.csv.",
+            named(sorted(inner)),
+            named(sorted(shared)),
+        )
+
+
 def _warn_of_links(recordings: Sequence[Recording]) -> None:
     """Warns of files that stand in several classes, because of links to them or to folders that hold them."""
     places: dict[str, str] = {}  # of folders, because most files share theirs
@@ -190,8 +245,7 @@ def _warn_of_links(recordings: Sequence[Recording]) -> None:
     shared = [own for own in by_place.values() if len({recording.labels for recording in own}) > 1]
     if shared:
         logger.warning(
-            "Links put %d files into several classes, where they contradict each other: %s",
-            len(shared),
+            "Links put files into several classes, where they contradict each other: %s",
             named(" and ".join(recording.file_name for recording in own) for own in shared),
         )
 

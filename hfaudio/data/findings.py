@@ -71,14 +71,14 @@ def _findings(report: DatasetReport) -> Iterator[Finding]:
 
 def _fold_findings(report: DatasetReport) -> Iterator[Finding]:
     overlaps = report.overlaps
-    near = sum(pair.near_duplicates for pair in overlaps.fold_pairs)
+    near = sum(own.folds_differ for own in overlaps.near_duplicates)
     if overlaps.folds_leak:
         copies = sum(own.folds_differ for own in overlaps.copies)
         shared = [as_counted(len(overlaps.shared_groups), "source")] if overlaps.shared_groups else []
         shared += [as_counted(copies, "set") + " of copies"] if copies else []
         yield Finding("bad", f"The folds leak: {' and '.join(shared)} in more than one.", "folds")
     elif near:
-        text = f"The folds share no known source and no copy, but {as_counted(near, 'pair')} sounding alike."
+        text = f"The folds share no known source and no copy, but {as_counted(near, 'group')} sounding alike."
         yield Finding("look", text, "folds")
     elif overlaps.folds:
         known = "source, copy" if overlaps.groups else "copy"
@@ -105,9 +105,11 @@ def _duplicate_findings(overlaps: Overlaps) -> Iterator[Finding]:
     else:
         yield Finding("good", "No recording is an exact copy of another.", "duplicates")
     if overlaps.near_duplicates:
-        doubtful = sum(pair.labels_differ for pair in overlaps.near_duplicates)
-        text = f"{as_counted(len(overlaps.near_duplicates), 'pair')} of recordings sounding alike"
+        doubtful = sum(own.labels_differ for own in overlaps.near_duplicates)
+        recordings = sum(len(own.recordings) for own in overlaps.near_duplicates)
+        groups = as_counted(len(overlaps.near_duplicates), "group")
+        text = f"{as_counted(recordings, 'recording')} sounding alike, in {groups}"
         if doubtful:
             yield Finding("bad", f"{text}, {doubtful:,} of them with different labels.", "duplicates")
         else:
-            yield Finding("look", f"{text}, all with the same labels.", "duplicates")
+            yield Finding("look", f"{text}, each with the same labels.", "duplicates")

@@ -8,13 +8,13 @@ import numpy as np
 import scipy.sparse
 
 from hfaudio.data.errors import DataError
-from hfaudio.data.near_duplicates import near_duplicate_pairs
 
 __all__ = ["check_parts", "connected_groups", "shared_values", "warn_of_near_duplicates"]
 
 logger = logging.getLogger(__name__)
 
 NAMED_AT_MOST = 5  # pairs of files in a message
+COMPARED_AT_MOST = 1000  # recordings of a side, to name the most alike of them
 
 
 def connected_groups(*keys: Sequence[str | None]) -> np.ndarray:
@@ -78,28 +78,39 @@ def check_parts(train: datasets.Dataset, test: datasets.Dataset, groups_may_meet
     logger.warning("The score will flatter: found %s. Without --split random no source is divided.", found)
 
 
-def warn_of_near_duplicates(file_names: Sequence[str], fingerprints: np.ndarray, held_out: np.ndarray) -> int:
+def warn_of_near_duplicates(
+    file_names: Sequence[str], fingerprints: np.ndarray, alike: np.ndarray, held_out: np.ndarray
+) -> int:
     """Warns of recordings on both sides that sound the same, such as one re-encoded, louder or shifted.
 
     Args:
         file_names: Of all recordings.
         fingerprints: `(recordings, FINGERPRINT_SIZE)`, of `fingerprints_of`.
+        alike: `(recordings,)`, the groups of `alike_groups_of`.
         held_out: `(recordings,)`, whether each is to be evaluated on.
 
     Returns:
-        How many pairs were found.
+        How many held-out recordings are in a group with others that are trained on.
     """
-    train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    pairs = near_duplicate_pairs(fingerprints[train], fingerprints[test])
-    if len(pairs):
-        names = [f"{file_names[train[i]]} and {file_names[test[j]]}" for i, j in pairs[:NAMED_AT_MOST]]
+    divided = np.intersect1d(alike[held_out], alike[~held_out])
+    count = int(np.isin(alike[held_out], divided).sum())
+    if count:
+        named = []
+        for group in divided[:NAMED_AT_MOST]:
+            train, test = (
+                np.flatnonzero((alike == group) & side)[:COMPARED_AT_MOST] for side in (~held_out, held_out)
+            )
+            similarity = fingerprints[train].astype(np.float32) @ fingerprints[test].astype(np.float32).T
+            one, other = np.unravel_index(similarity.argmax(), similarity.shape)
+            named.append(f"{file_names[train[one]]} and {file_names[test[other]]}")
         logger.warning(
-            "The score may flatter: %d pairs of recordings on both sides of the split sound alike: %s%s",
-            len(pairs),
-            ", ".join(names),
-            ", and more" if len(pairs) > NAMED_AT_MOST else "",
+            "The score may flatter: %d of %d held-out recordings sound like one that is trained on: %s%s",
+            count,
+            held_out.sum(),
+            ", ".join(named),
+            ", and more" if count > len(named) else "",
         )
-    return len(pairs)
+    return count
 
 
 def _pairs(train: datasets.Dataset, test: datasets.Dataset, column: str, values: set[str]) -> str:

@@ -4,9 +4,10 @@ import dataclasses
 import os
 from pathlib import Path
 
+from hfaudio.audio import AUDIO_EXTENSIONS
 from hfaudio.data.errors import DataError, named
 from hfaudio.data.named_files import URL, AmbiguousNameError, NamedFiles
-from hfaudio.data.parts import folds_by_folder
+from hfaudio.data.parts import folds_by_folder, part_kind
 from hfaudio.data.recordings import Columns, LeftOut, Listing, Recording
 from hfaudio.data.table_cells import as_text, check_label_lists, name_of_span, parse_span, split_labels
 from hfaudio.data.table_files import TABLE_ENDINGS, Row, read_table
@@ -98,9 +99,11 @@ def list_manifest(manifest: Path, columns: Columns, confined_to: Path | None = N
     if not seen:
         raise DataError(f"Expected recordings in {manifest}, found no rows; add one line for each file.")
     if not recordings:
+        first = left_out[0]
         raise DataError(
             f"Expected the files named in {manifest} to exist, found none of {len(left_out)}, the first "
-            f"{left_out[0].file_name}; put the table where its paths start, or name the column with --file_column."
+            f"{first.file_name}: {first.reason}; put the table where its paths start, or name the column with "
+            "--file_column."
         )
     return Listing(reader.with_folds(recordings), reader.multi_label, left_out, frozenset(left_out_labels))
 
@@ -110,6 +113,8 @@ class _ManifestReader:
         self.manifest = manifest
         self.confined_to = confined_to
         folders = [manifest.parent]
+        if part_kind(manifest.stem):  # of train.csv the files may lie in train
+            folders.insert(0, manifest.with_suffix(""))
         if manifest.parent.name.lower() in METADATA_FOLDERS:
             folders.append(manifest.parent.parent)
         self.root = folders[-1]
@@ -172,9 +177,12 @@ class _ManifestReader:
         name = asked_for or next((name for name in usual if name in self.names), None)
         required = asked_for is not None or meaning in ("file", "label")
         if name not in self.names and required:
+            headless = any(os.path.splitext(found)[1].lower() in AUDIO_EXTENSIONS for found in self.names)
             raise DataError(
                 f"Expected a column {name or usual[0]!r} in {self.manifest}, found "
-                f"{named(self.names) or 'no columns'}; name yours with --{meaning}_column."
+                f"{named(self.names) or 'no columns'}; "
+                + ("write the names of the columns into" if headless else "name yours with ")
+                + (" the first line." if headless else f"--{meaning}_column.")
             )
         return name
 

@@ -6,14 +6,12 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from hfaudio.audio import UnreadableAudioError, read_audio, resample
+from hfaudio.audio import SILENT_RANGE, UnreadableAudioError, is_silent, read_audio, resample
 from hfaudio.data.recordings import Recording
 from hfaudio.data.silence import frame_powers, trim_silence
 
 __all__ = ["MEASUREMENTS", "measure_recording"]
 
-SILENT_PEAK = 2.0**-15  # one step of 16 bits, -90 dB
-GLANCE = 4096  # samples, which settle it for nearly every recording
 SILENT_FRAME = 1e-6  # in power: -60 dB
 
 MEASUREMENTS = {
@@ -75,8 +73,7 @@ def measure_recording(
 
 
 def _check_sounding(mix: np.ndarray, peak: float) -> None:
-    for part in (mix[:GLANCE], mix):
-        if float(part.max() - part.min()) >= 2.0 * SILENT_PEAK:  # a constant offset is no sound
-            return
-    cancelled = peak > 2.0 * SILENT_PEAK and abs(float(mix[0])) < peak / 2.0
+    if not is_silent(mix):
+        return
+    cancelled = peak > SILENT_RANGE and abs(float(mix[0])) < peak / 2.0
     raise UnreadableAudioError("wholly silent" + (": its channels cancel each other out" if cancelled else ""))

@@ -8,10 +8,21 @@ from itertools import combinations
 import datasets
 import numpy as np
 
-from hfaudio.data.fingerprints import fingerprints_of
-from hfaudio.data.near_duplicates import near_duplicate_pairs
+from hfaudio.data.fingerprints import alike_groups_of, fingerprints_of
 
-__all__ = ["Copies", "FoldPair", "NearDuplicate", "Overlaps", "Place", "SharedGroup", "find_overlaps", "natural_order"]
+__all__ = [
+    "Copies",
+    "FoldPair",
+    "NearDuplicates",
+    "Overlaps",
+    "Place",
+    "SharedGroup",
+    "find_overlaps",
+    "natural_order",
+]
+
+COMPARED_AT_MOST = 500  # recordings of a group, to find how similar the most similar two are
+FOLDS_AT_MOST = 50  # whose pairs are listed; of more there would be too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +58,18 @@ class Copies:
 
 
 @dataclass(frozen=True, slots=True)
-class NearDuplicate:
-    """Two different waveforms that sound the same.
+class NearDuplicates:
+    """Different waveforms that sound the same, directly or through others of the group.
 
     Attributes:
-        one: The first recording.
-        other: The second.
-        similarity: The cosine of their fingerprints, at most 1.
-        labels_differ: They have different classes.
+        recordings: At least two; copies count once.
+        similarity: The highest cosine of two of their fingerprints, at most 1; of many the first are compared.
+        labels_differ: Not all have the same classes.
         folds_differ: They stand in different folds.
-        groups_differ: They are of different sources, both known.
+        groups_differ: They are of different sources, as far as these are known.
     """
 
-    one: Place
-    other: Place
+    recordings: tuple[Place, ...]
     similarity: float
     labels_differ: bool
     folds_differ: bool
@@ -89,7 +98,7 @@ class FoldPair:
         other: The second.
         groups: Sources that stand in both.
         copies: Waveforms that stand in both.
-        near_duplicates: Pairs of waveforms, one in each, that sound the same.
+        near_duplicates: Groups of waveforms that sound the same, with some in each.
     """
 
     one: str
@@ -110,24 +119,29 @@ class Overlaps:
             split can put the source on both sides.
         copies: Sets of recordings with the same waveform, those first that are labelled differently or stand in
             different folds.
-        near_duplicates: Pairs, those that matter most first: labelled differently, in different folds, of different
-            sources; copies count once.
+        near_duplicates: Groups, those that matter most first: labelled differently, in different folds, of different
+            sources.
         shared_groups: Sources that stand in several folds.
-        fold_pairs: The folds that share anything.
+        fold_pairs: The folds that share anything; where there are more than `FOLDS_AT_MOST`, those that share most.
     """
 
     folds: dict[str, int]
     groups: int
     with_siblings: float
     copies: tuple[Copies, ...]
-    near_duplicates: tuple[NearDuplicate, ...]
+    near_duplicates: tuple[NearDuplicates, ...]
     shared_groups: tuple[SharedGroup, ...]
     fold_pairs: tuple[FoldPair, ...]
 
     @property
     def folds_leak(self) -> bool:
         """Whether a source or a copy stands in two folds, which a split by folds refuses."""
-        return any(pair.groups or pair.copies for pair in self.fold_pairs)
+        return bool(self.shared_groups) or any(own.folds_differ for own in self.copies)
+
+    @property
+    def folds_share(self) -> bool:
+        """Whether a source, a copy or a near-duplicate stands in two folds."""
+        return self.folds_leak or any(own.folds_differ for own in self.near_duplicates)
 
 
 def find_overlaps(dataset: datasets.Dataset) -> Overlaps:
@@ -140,10 +154,8 @@ def find_overlaps(dataset: datasets.Dataset) -> Overlaps:
     contents: dict[str, list[int]] = defaultdict(list)
     for index, content in enumerate(dataset["content_hash"][:]):
         contents[content].append(index)
-    # Copies would multiply the pairs, and say nothing that their first does not.
-    alike = list(contents.values())
-    fingerprints = fingerprints_of(dataset)[[own[0] for own in alike]]
-    pairs = near_duplicate_pairs(fingerprints)
+    copies = list(contents.values())
+    alike = _alike(alike_groups_of(dataset), copies)
     siblings = Counter(place.group for place in places if place.group is not None)
     folds = Counter(place.fold for place in places if place.fold is not None)
     shared = _shared_groups(places)
@@ -151,10 +163,10 @@ def find_overlaps(dataset: datasets.Dataset) -> Overlaps:
         folds={fold: folds[fold] for fold in sorted(folds, key=natural_order)},
         groups=len(siblings),
         with_siblings=sum(count for count in siblings.values() if count > 1) / len(places),
-        copies=_copies(places, alike),
-        near_duplicates=_near_duplicates(places, alike, pairs, fingerprints),
+        copies=_copies(places, copies),
+        near_duplicates=_near_duplicates(places, alike, fingerprints_of(dataset)),
         shared_groups=shared,
-        fold_pairs=tuple(_fold_pairs(places, alike, pairs, shared)),
+        fold_pairs=tuple(_fold_pairs(places, copies, alike, shared)),
     )
 
 
@@ -186,26 +198,33 @@ def _copies(places: Sequence[Place], alike: Iterable[Sequence[int]]) -> tuple[Co
     return tuple(sorted(found, key=lambda own: (not own.labels_differ, not own.folds_differ)))
 
 
+def _alike(groups: np.ndarray, copies: Iterable[Sequence[int]]) -> list[list[list[int]]]:
+    """The groups of several waveforms that sound alike; of each waveform all copies, as indices of recordings."""
+    found: dict[int, list[list[int]]] = defaultdict(list)
+    for own in copies:
+        found[int(groups[own[0]])].append(list(own))
+    return [waveforms for waveforms in found.values() if len(waveforms) > 1]
+
+
 def _near_duplicates(
-    places: Sequence[Place], alike: Sequence[Sequence[int]], pairs: np.ndarray, fingerprints: np.ndarray
-) -> tuple[NearDuplicate, ...]:
+    places: Sequence[Place], alike: Iterable[Sequence[Sequence[int]]], fingerprints: np.ndarray
+) -> tuple[NearDuplicates, ...]:
     found = []
-    for row, column in pairs.tolist():
-        one, other = places[alike[row][0]], places[alike[column][0]]
-        similarity = float(fingerprints[row].astype(np.float32) @ fingerprints[column].astype(np.float32))
+    for waveforms in alike:
+        firsts = [own[0] for own in waveforms]
+        recordings = [places[index] for index in firsts]
+        compared = fingerprints[firsts[:COMPARED_AT_MOST]].astype(np.float32)
+        similarity = float(np.triu(compared @ compared.T, 1).max())
         found.append(
-            NearDuplicate(
-                one,
-                other,
+            NearDuplicates(
+                tuple(recordings),
                 min(1.0, round(similarity, 3)),
-                labels_differ=set(one.labels) != set(other.labels),
-                folds_differ=None not in (one.fold, other.fold) and one.fold != other.fold,
-                groups_differ=None not in (one.group, other.group) and one.group != other.group,
+                labels_differ=len({frozenset(place.labels) for place in recordings}) > 1,
+                folds_differ=len({place.fold for place in recordings} - {None}) > 1,
+                groups_differ=len({place.group for place in recordings} - {None}) > 1,
             )
         )
-    found.sort(
-        key=lambda pair: (not pair.labels_differ, not pair.folds_differ, not pair.groups_differ, -pair.similarity)
-    )
+    found.sort(key=lambda own: (not own.labels_differ, not own.folds_differ, not own.groups_differ, -own.similarity))
     return tuple(found)
 
 
@@ -223,21 +242,39 @@ def _shared_groups(places: Iterable[Place]) -> tuple[SharedGroup, ...]:
 
 def _fold_pairs(
     places: Sequence[Place],
-    alike: Sequence[Sequence[int]],
-    pairs: np.ndarray,
+    copies: Iterable[Sequence[int]],
+    alike: Iterable[Sequence[Sequence[int]]],
     shared: Iterable[SharedGroup],
 ) -> Iterator[FoldPair]:
-    folds_of = [{fold for index in own if (fold := places[index].fold) is not None} for own in alike]
-    groups = Counter(pair for group in shared for pair in _fold_combinations(group.folds))
-    copies = Counter(pair for folds in folds_of for pair in _fold_combinations(folds))
-    near_duplicates: Counter[tuple[str, str]] = Counter()
-    for row, column in pairs.tolist():
-        across = {frozenset((one, other)) for one in folds_of[row] for other in folds_of[column] if one != other}
-        near_duplicates.update(pair for folds in across for pair in _fold_combinations(folds))
-    for one, other in sorted({*groups, *copies, *near_duplicates}, key=lambda pair: [*map(natural_order, pair)]):
+    of_copies = [folds for own in copies if len(folds := _folds(places, own)) > 1]
+    # Of each group the waveforms that each fold holds.
+    of_alike = []
+    for waveforms in alike:
+        holding: dict[str, set[int]] = defaultdict(set)
+        for waveform, own in enumerate(waveforms):
+            for fold in _folds(places, own):
+                holding[fold].add(waveform)
+        of_alike.append(holding)
+    sharing = Counter(fold for group in shared for fold in group.folds)
+    sharing.update(fold for folds in of_copies for fold in folds)
+    sharing.update(fold for holding in of_alike if len(holding) > 1 for fold in holding)
+    listed = {fold for fold, _ in sharing.most_common(FOLDS_AT_MOST)}
+
+    def pairs(folds: Iterable[str]) -> Iterator[tuple[str, str]]:
+        return combinations(sorted(listed.intersection(folds), key=natural_order), 2)
+
+    groups = Counter(pair for group in shared for pair in pairs(group.folds))
+    copied = Counter(pair for folds in of_copies for pair in pairs(folds))
+    near_duplicates = Counter(
+        (one, other)
+        for holding in of_alike
+        for one, other in pairs(holding)
+        if len(holding[one] | holding[other]) > 1  # else both hold copies of one
+    )
+    for one, other in sorted({*groups, *copied, *near_duplicates}, key=lambda pair: [*map(natural_order, pair)]):
         pair = (one, other)
-        yield FoldPair(one, other, groups[pair], copies[pair], near_duplicates[pair])
+        yield FoldPair(one, other, groups[pair], copied[pair], near_duplicates[pair])
 
 
-def _fold_combinations(folds: Iterable[str]) -> Iterator[tuple[str, str]]:
-    return combinations(sorted(folds, key=natural_order), 2)
+def _folds(places: Sequence[Place], recordings: Iterable[int]) -> set[str]:
+    return {fold for index in recordings if (fold := places[index].fold) is not None}

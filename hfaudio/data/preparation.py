@@ -114,6 +114,7 @@ def load_audio_dataset(
     decoder: str = "auto",
     trim_silence: str = "none",
     on_bad: str = "skip",
+    allow_large_archives: bool = False,
     num_proc: int | None = None,
 ) -> PreparedAudio:
     """Lists, decodes and resamples recordings, once: a second call reads the cache.
@@ -133,6 +134,7 @@ def load_audio_dataset(
         decoder: `auto`, `soundfile` or `torchcodec`; see `hfaudio.audio.read_audio`.
         trim_silence: `none`, `ends` or `throughout`; see `hfaudio.data.silence.trim_silence`.
         on_bad: `skip` leaves out what cannot be learned from, `fail` makes an error of it.
+        allow_large_archives: Also unpack archives that hold more than 20 times their size, and more than a GiB.
         num_proc: Processes that decode; None takes one for each CPU core.
 
     Raises:
@@ -154,7 +156,7 @@ def load_audio_dataset(
         label_separator,
         group_pattern,
     )
-    audio = prepare_listing(list_recordings(source, columns), settings, num_proc)
+    audio = prepare_listing(list_recordings(source, columns, allow_large_archives), settings, num_proc)
     audio.report(on_bad)
     return audio
 
@@ -222,7 +224,8 @@ def describe_listing(listing: Listing, class_names: Sequence[str] | None = None)
     names = list(class_names or sorted({label for recording in recordings for label in recording.labels}))
     if len(names) < (1 if listing.multi_label else 2):
         raise DataError(
-            f"Expected recordings of at least two classes, found only {named(names) or 'none'}; add another class."
+            f"Expected recordings of at least two classes, found only {named(names) or 'none'}; add another class, or "
+            "give the folder or the table that has them all."
         )
     index = {name: position for position, name in enumerate(names)}
     label = datasets.ClassLabel(names=names)

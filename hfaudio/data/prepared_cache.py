@@ -3,15 +3,20 @@
 import errno
 import gc
 import hashlib
-import io
+import logging
 import multiprocessing
 import os
+import re
+import signal
 import sys
+import tempfile
+import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -28,18 +33,26 @@ from hfaudio.audio import DECODERS, OTHER_EXTENSIONS, has_torchcodec
 from hfaudio.data.errors import DataError
 from hfaudio.data.measurements import MEASUREMENTS, measure_recording
 from hfaudio.data.recordings import EmbeddedAudio, Recording
+from hfaudio.data.sealed_file import SealedFile, is_sealed
 from hfaudio.data.silence import TRIM_MODES
 from hfaudio.regular_files import only_regular
 
 __all__ = ["DecodingSettings", "cached_shards"]
 
+logger = logging.getLogger(__name__)
+
 CACHE_VERSION = 6  # raise it whenever the same file would be decoded to other samples or measured otherwise
 ROWS_HELD = 16  # decoded recordings that a process holds before they go to the disk ...
 SAMPLES_HELD = 1 << 23  # ... unless they are long
 READ_AT_ONCE = 1 << 16  # bytes
-WRITTEN_AT_ONCE = 1 << 18  # bytes
+PARTIAL_SECONDS = 86_400  # after which a file that nobody has finished is taken for that of a dead process
+PARENT_SECONDS = 1.0  # between two looks at whether the process that gives out work lives
 SMALLEST_SHARD = 32  # recordings, roughly; of many, shards have more
 MOST_SHARDS = 512
+SHARD_NAME = re.compile(r"[0-9a-f]{32}\.arrow")
+DISK_ERRORS = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG
+}  # fmt: skip
 
 SCHEMA = pa.schema([("waveform", pa.large_list(pa.float32())), *MEASUREMENTS.items()])
 
@@ -75,7 +88,8 @@ def cached_shards(recordings: Sequence[Recording], settings: DecodingSettings, n
     A shard is named by what its files hold and by the settings. A second name, of their paths, sizes and times of
     change, leads to the first: unchanged files are not read again, and moved or touched ones are not decoded again.
     What an interrupted run has finished, the next one finds. Where a shard ends depends on the names of its files: a
-    recording that is added changes its shard, and at times one or two more.
+    recording that is added changes its shard, and at times one or two more. A damaged shard is made anew, and that is
+    said; see `is_sealed`.
 
     Args:
         recordings: What to decode.
@@ -86,14 +100,23 @@ def cached_shards(recordings: Sequence[Recording], settings: DecodingSettings, n
         Arrow stream files, which hold one row for each recording, in their order.
 
     Raises:
-        DataError: The disk is full, or a decoder ended its process.
+        DataError: The cache cannot be read or written, the disk is full, or a decoder ended its process.
     """
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / f"decoded-{CACHE_VERSION}"
-    folder.mkdir(parents=True, exist_ok=True)
+    with _disk_sentences(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return _cached_shards(recordings, settings, num_proc, folder)
+
+
+def _cached_shards(
+    recordings: Sequence[Recording], settings: DecodingSettings, num_proc: int, folder: Path
+) -> list[Path]:
     has_torchcodec_package = find_spec("torchcodec") is not None  # asked once: for each shard it would show
     jobs = [ShardJob(tuple(shard), settings, folder, has_torchcodec_package) for shard in _divide(recordings)]
     found = [job.finished() for job in jobs]
     waiting = [job for job, path in zip(jobs, found, strict=True) if path is None]
+    if waiting:
+        _prepare_to_write(folder)
     written = iter(_run(waiting, num_proc) if waiting else [])
     return [path or next(written) for path in found]
 
@@ -128,12 +151,19 @@ class ShardJob:
     has_torchcodec_package: bool
 
     def finished(self) -> Path | None:
-        """The file, if these very files have been decoded before."""
+        """The file, if these very files have been decoded before and it is undamaged."""
         try:
-            path = self.folder / self._name_file.read_text(encoding="ascii")
+            name = self._name_file.read_text(encoding="ascii", errors="replace")
         except FileNotFoundError:
             return None
-        return path if path.is_file() else None
+        return self._usable(self.folder / name) if SHARD_NAME.fullmatch(name) else None
+
+    def _usable(self, path: Path) -> Path | None:
+        if is_sealed(path):
+            return path
+        if path.exists():
+            logger.warning("Decoding %d recordings anew: %s is damaged", len(self.recordings), path)
+        return None
 
     def write(self, room: np.ndarray) -> Path:
         """Decodes the recordings, unless others with the same content have been decoded.
@@ -143,14 +173,12 @@ class ShardJob:
         """
         name_file = self._name_file
         path = self.folder / f"{self._content_key()}.arrow"
-        if not path.is_file():
-            with (
-                _replacing(path) as partial,
-                _FileInPieces(partial, "wb") as sink,
-                pa.ipc.new_stream(sink, SCHEMA) as writer,
-            ):
-                for batch in _decoded(self.recordings, self.settings, room):
-                    writer.write_batch(batch)
+        if self._usable(path) is None:
+            with _replacing(path) as partial, SealedFile(partial, "wb") as sink:
+                with pa.ipc.new_stream(sink, SCHEMA) as writer:
+                    for batch in _decoded(self.recordings, self.settings, room):
+                        writer.write_batch(batch)
+                sink.seal()
         with _replacing(name_file) as partial:
             partial.write_text(path.name, encoding="ascii")
         return path
@@ -204,36 +232,43 @@ def _content_digest(content: str | bytes) -> bytes:
     return digest.digest()
 
 
-class _FileInPieces(io.FileIO):
-    """A file that is written in pieces.
-
-    For a long write Linux takes large pages. A virtual machine may have given those back to its host, which takes time
-    to fetch them again; for pieces it has small ones at hand.
-    """
-
-    def write(self, data: "bytes | memoryview | pa.Buffer") -> int:
-        view = memoryview(data).cast("B")
-        written = 0
-        while written < len(view):
-            written += super().write(view[written : written + WRITTEN_AT_ONCE])
-        return written
-
-
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    with _disk_sentences(path.parent):
+        try:
+            yield partial
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _prepare_to_write(folder: Path) -> None:
+    """Finds out before the work whether the cache can be written, and removes what runs that were killed have left."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    for partial in folder.glob(".*-*"):
+        with suppress(FileNotFoundError):  # its process lives, and has just finished it
+            if time.time() - partial.stat().st_mtime > PARTIAL_SECONDS:
+                partial.unlink()
+
+
+@contextmanager
+def _disk_sentences(folder: Path) -> Iterator[None]:
     try:
-        yield partial
-        os.replace(partial, path)
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(
-                f"Expected room for decoded recordings in {path.parent} (64 kB a second at 16 kHz), found the disk "
+                f"Expected room for decoded recordings in {folder} (64 kB a second at 16 kHz), found the disk "
                 "full; free some, or set HF_DATASETS_CACHE to a larger disk."
             ) from error
+        if error.errno in DISK_ERRORS:
+            raise DataError(
+                f"Expected a cache of decoded recordings that can be read and written in {folder}, found "
+                f"{os.strerror(error.errno)} ({error.filename or folder}); set HF_DATASETS_CACHE to a folder of yours."
+            ) from error
         raise
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _room() -> np.ndarray:
@@ -276,9 +311,19 @@ _worker_room = np.empty(0, np.float32)
 def _start_worker(jobs: Sequence[ShardJob]) -> None:
     global _jobs, _worker_room
     _jobs, _worker_room = jobs, _room()
+    # On Ctrl-C the terminal interrupts every process: this one finishes its shard, and the first one says so.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     # Each process keeps to one thread, which a forked one must do with OpenMP anyway.
     torch.set_num_threads(1)
     gc.freeze()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the one that started it was killed; it would wait for work for ever."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)
 
 
 def _write_job(index: int) -> Path:

@@ -15,6 +15,7 @@ import pyarrow.compute
 import pyarrow.parquet
 from huggingface_hub.errors import HfHubHTTPError
 
+from hfaudio.data.class_folders import find_files
 from hfaudio.data.errors import DataError, named
 from hfaudio.data.manifest import NO_COLUMN, USUAL_NAMES
 from hfaudio.data.parts import folds_by_folder
@@ -28,6 +29,7 @@ from hfaudio.data.table_cells import (
     parse_span,
     split_labels,
 )
+from hfaudio.regular_files import NotRegularError, only_regular
 
 __all__ = [
     "audio_and_label_columns",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
+TABLES_OF_DATASETS = (".csv", ".json", ".jsonl", ".parquet", ".tsv")
 BATCH_ROWS = 100
 
 
@@ -52,7 +55,8 @@ def is_hub_id(source: str) -> bool:
 def holds_audio(parquet: Path) -> bool:
     """Whether a Parquet file has a column of recordings, and not only of their paths."""
     try:
-        features = datasets.Features.from_arrow_schema(pyarrow.parquet.read_schema(parquet))
+        with open(parquet, "rb", opener=only_regular) as file:
+            features = datasets.Features.from_arrow_schema(pyarrow.parquet.read_schema(file))
     except (pa.ArrowException, OSError):
         return False
     return any(_is_audio(feature) for feature in features.values())
@@ -91,6 +95,7 @@ def load_parts(source: str, parts: Sequence[str] = (), streaming: bool = False, 
         DataError: It cannot be loaded.
     """
     if Path(source).is_dir():
+        _check_tables(source)
         name, revision = source, ""
         sentence = f"Expected Parquet tables of recordings in {source}, found {{reason}}; save them again."
     else:
@@ -107,6 +112,18 @@ def load_parts(source: str, parts: Sequence[str] = (), streaming: bool = False, 
         return kind(zip(chosen, loaded, strict=True)) if chosen else loaded
 
     return _load(load, sentence)
+
+
+def _check_tables(folder: str) -> None:
+    """Raises a DataError for a table that would be waited for: `datasets` opens whatever is named like one."""
+    for path in find_files(folder, TABLES_OF_DATASETS):
+        try:
+            with open(path, "rb", buffering=0, opener=only_regular):
+                pass
+        except NotRegularError as error:
+            raise DataError(f"Expected a table at {path}, which {error}; remove it.") from error
+        except OSError:  # which datasets says itself
+            continue
 
 
 def list_parquet(path: Path, columns: Columns, confined_to: Path | None = None) -> Listing:
@@ -197,6 +214,13 @@ def _list_part(
     table = dataset.select_columns([audio_column])
     if audio_column != "audio":
         table = table.rename_column(audio_column, "audio")
+    if getattr(table.features["audio"], "dtype", None) == "large_string":  # of pandas and polars
+        table = table.cast_column("audio", datasets.Value("string"))
+    if not _is_audio(table.features["audio"]) and getattr(table.features["audio"], "dtype", None) != "string":
+        raise DataError(
+            f"Expected recordings or paths in column {audio_column!r}, found {table.features['audio']}; name another "
+            "with --file_column, or cast it to datasets.Audio."
+        )
     table = table.cast_column("audio", datasets.Audio(decode=False))
     paths, embedded = _audio_places(table)
     names = _unique_names(_file_names(dataset, audio_column, paths), part)

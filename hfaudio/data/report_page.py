@@ -105,9 +105,9 @@ def render_report(report: DatasetReport, examples: Sequence[Example], command: S
         pairs_at_most=PAIRS_AT_MOST,
         near=Counter(
             name
-            for pair in overlaps.near_duplicates
+            for own in overlaps.near_duplicates
             for name in ("labels_differ", "folds_differ", "groups_differ")
-            if getattr(pair, name)
+            if getattr(own, name)
         ),
         matrix_folds=_most_sharing(report),
         matrix={frozenset((pair.one, pair.other)): pair for pair in overlaps.fold_pairs},

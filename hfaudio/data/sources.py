@@ -4,7 +4,8 @@ import dataclasses
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -38,13 +39,28 @@ Source: TypeAlias = str | os.PathLike[str] | datasets.Dataset | datasets.Dataset
 logger = logging.getLogger(__name__)
 
 USUAL_COLUMNS = Columns()
+OTHER_TABLE_ENDINGS = (".json", ".ods", ".xls", ".xlsx")
 
 
 class NoTableError(DataError):
     """Columns were named, and there is no table that could have them."""
 
 
-def list_recordings(source: Source | Sequence[Source], columns: Columns = USUAL_COLUMNS) -> Listing:
+@contextmanager
+def _disk_sentences() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"Expected access to all that the data set needs, found {error.strerror or error} "
+            f"({error.filename or 'while it was listed'}); allow it, or check --dataset and HF_DATASETS_CACHE."
+        ) from error
+
+
+@_disk_sentences()
+def list_recordings(
+    source: Source | Sequence[Source], columns: Columns = USUAL_COLUMNS, allow_large_archives: bool = False
+) -> Listing:
     """Lists the recordings of one source, or of several together, in a fixed order.
 
     A source is one of these:
@@ -64,28 +80,37 @@ def list_recordings(source: Source | Sequence[Source], columns: Columns = USUAL_
     Args:
         source: One, or a list of several.
         columns: Which columns mean what.
+        allow_large_archives: See `unpack_archive`.
 
     Raises:
         DataError: There is no such source, or nothing in it that can be listed.
     """
-    if isinstance(source, str | os.PathLike | datasets.Dataset | datasets.DatasetDict):
-        listing = _list_one(source, columns)
+    if isinstance(source, str) or not isinstance(source, Sequence):
+        listing = _list_one(source, columns, allow_large_archives)
     else:
-        listings = _list_all([partial(_list_one, one) for one in source], columns)
+        listings = _list_all(
+            [partial(_list_one, one, allow_large_archives=allow_large_archives) for one in source], columns
+        )
         listing = _join(listings, [_name(one) for one in source])
     if not listing.recordings:
         raise DataError("Expected at least one recording, found none; check --dataset.")
     return listing if columns.group_pattern is None else _group_by_pattern(listing, columns.group_pattern)
 
 
-def _list_one(source: Source, columns: Columns) -> Listing:
+def _list_one(source: Source, columns: Columns, allow_large_archives: bool) -> Listing:
     if isinstance(source, datasets.Dataset | datasets.DatasetDict):
         return list_dataset(source, columns)
+    if not isinstance(source, str | os.PathLike):
+        raise DataError(
+            f"Expected a path, the id of a Hub data set, a Dataset or a DatasetDict, found {type(source).__name__}; "
+            "convert it."
+        )
     path = Path(source)
     if path.is_dir():
         return _list_folder(path, columns, confined_to=None)
     if path.is_file() and is_archive(path):
-        folder = unpack_archive(path, Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / "archives")
+        cache = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / "archives"
+        folder = unpack_archive(path, cache, allow_large_archives=allow_large_archives)
         return _list_folder(folder, columns, confined_to=folder)
     if path.is_file() and path.suffix.lower() in TABLE_ENDINGS:
         return _list_table(path, columns, confined_to=None)
@@ -110,15 +135,17 @@ def _list_folder(folder: Path, columns: Columns, confined_to: Path | None, may_d
         return _list_parts(parts, columns, confined_to, beside=list_beside(folder, parts))
     if find_files(folder, (".parquet",)):
         return list_parquet(folder, columns, confined_to)
-    if tables:
+    unread = _tables(folder, (*TEXT_TABLE_ENDINGS, *OTHER_TABLE_ENDINGS))
+    if unread:
         logger.warning(
-            "Not read, though they lie in %s: %s; give a table as the data set if it names the classes.",
+            "Not read, though they lie in %s: %s; give a table (%s) as the data set if it names the classes.",
             folder,
-            named(path.name for path in tables),
+            named(path.name for path in unread),
+            ", ".join(TABLE_ENDINGS),
         )
     inner = _only_sub_folder(folder) if may_descend and not parts else None
     if inner is not None:
-        logger.warning("The data set is taken from %s: no recordings lie beside it in a folder of their own.", inner)
+        logger.warning("The data set is taken from %s, the only folder with recordings in %s.", inner, folder)
         return _join([_list_folder(inner, columns, confined_to)], [inner.name], list_beside(folder, [inner]))
     for flag in ("file", "label", "fold", "group", "start", "end"):
         column = getattr(columns, flag)
@@ -158,12 +185,12 @@ def _only_sub_folder(folder: Path) -> Path | None:
     return inner if len(filled_sub_folders(inner)) > 1 or _only_sub_folder(inner) is not None else None
 
 
-def _tables(folder: Path) -> list[Path]:
-    """The tables of text in a folder."""
+def _tables(folder: Path, endings: Collection[str] = TEXT_TABLE_ENDINGS) -> list[Path]:
+    """The tables in a folder, by their endings."""
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in TEXT_TABLE_ENDINGS and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in endings and path.is_file() and not path.name.startswith(".")
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from hfaudio.data.errors import DataError, named
 from hfaudio.data.recordings import LeftOut
 from hfaudio.data.splits import divide
+from hfaudio.regular_files import only_regular
 from hfaudio.spreadsheet_formulas import warn_of_formulas
 
 __all__ = ["split_by_file", "write_split"]
@@ -91,7 +92,7 @@ def split_by_file(
 def _read_rows(path: Path) -> dict[str, dict[str, str]]:
     """The rows by file name; `split` is one of `PARTS`."""
     try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape", opener=only_regular) as file:
             reader = csv.DictReader(file, restval="")
             columns, table = reader.fieldnames or [], list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -7,7 +7,7 @@ import datasets
 import numpy as np
 
 from hfaudio.data.errors import DataError, named
-from hfaudio.data.fingerprints import fingerprints_of
+from hfaudio.data.fingerprints import alike_groups_of, fingerprints_of
 from hfaudio.data.leakage import check_parts, connected_groups, warn_of_near_duplicates
 from hfaudio.data.parts import part_kind
 from hfaudio.data.stratification import deal_out
@@ -199,7 +199,8 @@ def divide(dataset: datasets.Dataset, held_out: np.ndarray, groups_may_meet: boo
     train, test = dataset.select(np.flatnonzero(~held_out)), dataset.select(np.flatnonzero(held_out))
     check_parts(train, test, groups_may_meet)
     if "waveform" in dataset.column_names:  # streamed recordings have none before they are needed
-        warn_of_near_duplicates(dataset["file_name"][:], fingerprints_of(dataset), held_out)
+        alike = alike_groups_of(dataset)
+        warn_of_near_duplicates(dataset["file_name"][:], fingerprints_of(dataset), alike, held_out)
     return datasets.DatasetDict({"train": train, "test": test})
 
 

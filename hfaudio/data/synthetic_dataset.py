@@ -1,22 +1,63 @@
 """The built-in dataset, so that the training script runs with no data at all. It is synthetic and says so."""
 
+import contextlib
 import csv
 import json
+import logging
 import os
 import shutil
 import uuid
 from pathlib import Path
 
+import datasets
 import soundfile as sf
 
+from hfaudio.data.errors import DataError
+from hfaudio.data.sealed_file import folder_digest
 from hfaudio.data.sound_synthesis import SYNTHETIC_CLASSES, synthesize_clip
 
-__all__ = ["SYNTHETIC_VERSION", "write_synthetic_dataset"]
+__all__ = ["built_in_dataset", "write_synthetic_dataset"]
+
+logger = logging.getLogger(__name__)
 
 # Raise this when the same seed comes to give different sounds, so that an older folder is not taken for a current one.
 SYNTHETIC_VERSION = 1
 _CLIPS_PER_CLASS = (5, 10_000)
 _FOLDS = 5
+
+
+def built_in_dataset() -> Path:
+    """The synthetic dataset in the cache, written if it is not there, and anew if files are missing or have changed.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: The cache cannot be written.
+    """
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / f"synthetic-{SYNTHETIC_VERSION}"
+    seal = folder.with_suffix(".contents")
+    try:
+        changed = folder.is_dir() and seal.is_file() and seal.read_text(errors="replace") != folder_digest(folder)
+        if not changed:
+            with contextlib.suppress(FileExistsError):
+                write_synthetic_dataset(folder)
+                if not seal.is_file():
+                    seal.write_text(folder_digest(folder))
+                return folder
+        logger.warning("Writing the built-in sounds anew: files in %s are missing or have changed", folder)
+        gone = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+        os.replace(folder, gone)
+        shutil.rmtree(gone)
+        seal.unlink(missing_ok=True)
+        write_synthetic_dataset(folder)
+        seal.write_text(folder_digest(folder))
+    except (OSError, sf.LibsndfileError) as error:
+        raise DataError(
+            f"Expected a cache that can be written, for the built-in sounds in {folder}, found {error}; set "
+            "HF_DATASETS_CACHE to a folder of yours with room for 100 MB, or give a --dataset."
+        ) from error
+    return folder
 
 
 def write_synthetic_dataset(directory: str | os.PathLike[str], clips_per_class: int = 100, seed: int = 0) -> Path:

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -13,8 +14,9 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet
 
-from hfaudio.data.errors import DataError
+from hfaudio.data.errors import DataError, named
 from hfaudio.data.table_cells import check_label_lists, class_label_names, is_class_label
+from hfaudio.regular_files import NotRegularError, only_regular
 
 __all__ = ["TABLE_ENDINGS", "TEXT_TABLE_ENDINGS", "Row", "Table", "read_table"]
 
@@ -38,7 +40,10 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: It is no such file.
     """
-    return _READERS[path.suffix.lower()](path)
+    try:
+        return _READERS[path.suffix.lower()](path)
+    except NotRegularError as error:
+        raise DataError(f"Expected a table at {path}, which {error}; check --dataset.") from error
 
 
 def _read_csv(path: Path) -> Table:
@@ -56,11 +61,8 @@ def _read_delimited(path: Path, delimiter: str) -> Table:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         columns = [name.strip() for name in next(reader, [])]
-        rows = [
-            (reader.line_num, dict(zip_longest(columns, map(str.strip, cells[: len(columns)]), fillvalue="")))
-            for cells in reader
-            if any(map(str.strip, cells))  # spreadsheets leave lines of mere commas
-        ]
+        # Spreadsheets leave lines of mere commas.
+        lines_of_cells = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:
         raise DataError(
             f"Expected {expected} in {path}, found {error} in line {reader.line_num}; save it as such."
@@ -73,7 +75,20 @@ def _read_delimited(path: Path, delimiter: str) -> Table:
             f"first line, {header[:100]!r}; save it with {DELIMITERS[delimiter]}s"
             + (", or name it .tsv." if found == "\t" else ", or name it .csv." if found == "," else ".")
         )
-    return columns, rows
+    twice = [name for name, count in Counter(columns).items() if name and count > 1]
+    if twice:
+        raise DataError(f"Expected every column once in {path}, found {named(twice)} again; rename one.")
+    return columns, [(line, _row(path, line, columns, cells)) for line, cells in lines_of_cells]
+
+
+def _row(path: Path, line: int, columns: Sequence[str], cells: Sequence[str]) -> Row:
+    cells = [cell.strip() for cell in cells]
+    if any(cells[len(columns) :]):
+        raise DataError(
+            f"Expected {len(columns)} cells in line {line} of {path}, as in its first line, found {len(cells)}; put "
+            "text that holds the separator into quotation marks."
+        )
+    return dict(zip_longest(columns, cells[: len(columns)], fillvalue=""))
 
 
 def _text(path: Path, expected: str) -> str:
@@ -82,7 +97,8 @@ def _text(path: Path, expected: str) -> str:
     Raises:
         DataError: It is in another encoding.
     """
-    content = path.read_bytes()
+    with open(path, "rb", opener=only_regular) as file:
+        content = file.read()
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:1000]:
         found = "UTF-16"
     else:
@@ -116,8 +132,11 @@ def _json_rows(text: str) -> Iterator[tuple[int, Row]]:
 
 def _read_parquet(path: Path) -> Table:
     try:
-        table = pyarrow.parquet.read_table(path)
+        with open(path, "rb", opener=only_regular) as file:
+            table = pyarrow.parquet.read_table(file)
         rows = table.to_pylist()
+    except NotRegularError:
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"Expected a Parquet table in {path}, found {error}; save it as such.") from error
     for column, feature in datasets.Features.from_arrow_schema(table.schema).items():

@@ -92,7 +92,12 @@ def log_mel_levels(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
     )
     peak = float(np.abs(samples).max())
     # At full scale, because the extractor's logarithm hides what is quiet by itself.
-    features = extractor(samples / peak if peak > 0.0 else samples, sampling_rate=sampling_rate, return_tensors="np")
+    features = extractor(
+        samples / peak if peak > 0.0 else samples,
+        sampling_rate=sampling_rate,
+        return_tensors="np",
+        mark_silence=False,
+    )
     frames = features["attention_mask"][0].astype(bool)
     levels = features["input_features"][0, 0][:, frames] * DECIBELS
     return np.maximum(levels - max(float(levels.max()), SILENCE + DYNAMIC_RANGE), -DYNAMIC_RANGE)

@@ -17,6 +17,7 @@ from datasets.data_files import SPLIT_KEYWORDS
 from hfaudio.data import Listing, PreparedAudio, Recording
 from hfaudio.data.table_cells import name_of_span
 from hfaudio.hub.pushed_files import PushError
+from hfaudio.regular_files import only_regular
 
 __all__ = ["DatasetFiles", "RowContent", "encoded_bytes", "public_name", "row_content", "write_dataset_files"]
 
@@ -127,7 +128,8 @@ def encoded_bytes(recording: Recording) -> bytes:
     encoded = recording.encoded()
     if isinstance(encoded, str):
         try:
-            encoded = Path(encoded).read_bytes()
+            with open(encoded, "rb", opener=only_regular) as file:
+                encoded = file.read()
         except OSError as error:
             raise PushError(
                 f"Expected {recording.file_name} to stay as it is, found that it cannot be opened any more "

@@ -18,7 +18,16 @@ from hfaudio.inference.prediction_journal import (
     merge_journals,
     misfit,
 )
-from hfaudio.inference.prediction_table import Row, event_rows, prediction_row, table_columns, write_table
+from hfaudio.inference.prediction_table import (
+    SILENT_RECORDING,
+    SILENT_WINDOW,
+    Row,
+    event_rows,
+    is_failure,
+    prediction_row,
+    table_columns,
+    write_table,
+)
 from hfaudio.inference.predictor import Predictor
 
 __all__ = ["RowSettings", "predict_into", "predicted_rows"]
@@ -66,7 +75,8 @@ class RowSettings:
         failed = [prediction_row(one, self.top_k) for one in predictions if one.error is not None]
         if self.timeline:
             return [*event_rows(merge_events(heard, self.threshold)), *failed]
-        return [*(prediction_row(one, self.top_k, self.threshold) for one in heard), *failed]
+        silent = SILENT_WINDOW if self.windows else SILENT_RECORDING
+        return [*(prediction_row(one, self.top_k, self.threshold, silent) for one in heard), *failed]
 
 
 def predicted_rows(
@@ -118,7 +128,7 @@ def predict_into(
         overwrite: Replaces what is there, and what an interrupted run of other settings has left.
 
     Returns:
-        In the first process how many rows have an error, in the others 0.
+        In the first process how many recordings have no answer, in the others 0.
 
     Raises:
         JournalError: What was begun does not fit, a file is in the way, another run writes the table, or nothing can
@@ -152,7 +162,7 @@ def predict_into(
         def all_rows() -> Iterator[Row]:
             nonlocal failed
             for row in merge_journals([PredictionJournal(part, decided) for part in parts]):
-                failed += row["error"] is not None
+                failed += is_failure(row)
                 yield row
 
         with _writing(path):

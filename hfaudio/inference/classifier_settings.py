@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hfaudio.regular_files import only_regular
+
 __all__ = ["CONFIG_FILE", "EXTRACTOR_FILE", "ClassifierSettings", "ModelError", "read_json"]
 
 CONFIG_FILE = "config.json"
 EXTRACTOR_FILE = "preprocessor_config.json"
+LARGEST_SETTINGS = 16_000_000  # bytes; of 100,000 classes there are a few million
 
 
 class ModelError(ValueError):
@@ -61,18 +64,23 @@ class ClassifierSettings:
         config = read_json(Path(folder) / CONFIG_FILE)
         extractor = read_json(Path(folder) / EXTRACTOR_FILE)
         try:
-            threshold = config.get("unknown_threshold")  # which models saved by earlier versions do not have
+            multi_label = config["problem_type"] == "multi_label_classification"
+            # Models saved by earlier versions have none; of several classes a recording may have none as it is.
+            threshold = None if multi_label else config.get("unknown_threshold")
             names = {int(index): str(name) for index, name in config["id2label"].items()}
-            return cls(
+            settings = cls(
                 class_names=tuple(names[index] for index in range(len(names))),
-                multi_label=config["problem_type"] == "multi_label_classification",
+                multi_label=multi_label,
                 sampling_rate=int(extractor["sampling_rate"]),
                 crop_seconds=float(extractor["crop_seconds"]),
                 max_seconds=float(extractor["max_seconds"]),
                 pad_mode=str(extractor["pad_mode"]),
                 unknown_threshold=None if threshold is None else float(threshold),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if min(settings.crop_samples, settings.max_samples) < 1 or not 0 <= (settings.unknown_threshold or 0) < 1:
+                raise ValueError("a length or threshold out of bounds")
+            return settings
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(
                 f"Expected the settings of a spectrogram CNN in {folder}, found others ({error!r}); check --model."
             ) from error
@@ -81,13 +89,17 @@ class ClassifierSettings:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file of a model, or a ModelError that says what is there instead."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8", opener=only_regular) as file:
+            size = os.fstat(file.fileno()).st_size
+            content = json.load(file) if size <= LARGEST_SETTINGS else None
     except OSError as error:
         raise ModelError(
             f"Expected a saved model with {path.name} in {path.parent}, found none ({error.strerror}); check --model."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"Expected JSON in {path}, found something else ({error}); save the model anew.") from error
+    if size > LARGEST_SETTINGS:
+        raise ModelError(f"Expected at most {LARGEST_SETTINGS:,} bytes in {path}, found {size:,}; check --model.")
     if not isinstance(content, dict):
         raise ModelError(f"Expected a JSON object in {path}, found {type(content).__name__}; save the model anew.")
     return content

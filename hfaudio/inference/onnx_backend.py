@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hfaudio.audio import is_silent
 from hfaudio.inference.classifier_settings import ClassifierSettings, ModelError
 from hfaudio.inference.graph_origin import why_stale
 
@@ -105,18 +106,19 @@ def fit_length(samples: np.ndarray, settings: ClassifierSettings) -> tuple[np.nd
         settings: Of the model.
 
     Returns:
-        `(samples,)`, and how many of them, from the start, hold sound.
+        `(samples,)`, and how many of them, from the start, hold sound: none of digital silence.
     """
     longest, shortest = settings.max_samples, settings.crop_samples
     if len(samples) > longest:
         start = (len(samples) - longest) // 2
         samples = samples[start : start + longest]
+    sounding = 0 if is_silent(samples) else len(samples)
     if len(samples) >= shortest:
-        return samples, len(samples)
+        return samples, sounding
     if settings.pad_mode == "zero":
-        return np.pad(samples, (0, shortest - len(samples))), len(samples)
+        return np.pad(samples, (0, shortest - len(samples))), sounding
     # numpy's own modes do the same: "wrap" repeats, "reflect" does not repeat the edge.
     missing = (0, shortest - len(samples))
     if settings.pad_mode == "repeat" or len(samples) == 1:
-        return np.pad(samples, missing, mode="wrap"), shortest
-    return np.pad(samples, missing, mode="reflect"), shortest
+        return np.pad(samples, missing, mode="wrap"), shortest if sounding else 0
+    return np.pad(samples, missing, mode="reflect"), shortest if sounding else 0

@@ -34,12 +34,12 @@ class WindowPool:
     def __init__(self, pooling: Pooling, multi_label: bool) -> None:
         self.pooling = pooling
         self.multi_label = multi_label
+        self.count = 0  # windows that were taken in
         self._pooled = np.zeros(1)
-        self._count = 0
 
     def add(self, probabilities: np.ndarray) -> None:
         """Takes in those of one window, `(num_labels,)`."""
-        self._count += 1
+        self.count += 1
         if self.pooling == "max":
             self._pooled = np.maximum(self._pooled, probabilities)
             return
@@ -50,5 +50,5 @@ class WindowPool:
 
     def result(self) -> np.ndarray:
         """`(num_labels,)` in float32, of all windows that were taken in."""
-        pooled = self._pooled if self.pooling == "max" else self._pooled / max(1, self._count)
+        pooled = self._pooled if self.pooling == "max" else self._pooled / max(1, self.count)
         return pooled.astype(np.float32)

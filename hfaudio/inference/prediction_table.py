@@ -13,11 +13,23 @@ from hfaudio.inference.events import Event
 from hfaudio.inference.prediction import Prediction
 from hfaudio.spreadsheet_formulas import warn_of_formulas
 
-__all__ = ["FORMATS", "Row", "event_rows", "prediction_row", "table_columns", "write_table"]
+__all__ = [
+    "FORMATS",
+    "SILENT_RECORDING",
+    "SILENT_WINDOW",
+    "Row",
+    "event_rows",
+    "is_failure",
+    "prediction_row",
+    "table_columns",
+    "write_table",
+]
 
 Row = Mapping[str, Any]
 ROWS_AT_ONCE = 10_000
 PLACES = 6  # decimals of a probability
+SILENT_RECORDING = "wholly silent"  # what the column `error` says, as a training does of such a recording
+SILENT_WINDOW = "silent"
 
 
 def table_columns(top_k: int) -> tuple[str, ...]:
@@ -30,22 +42,30 @@ def _ranked(top_k: int) -> Iterator[str]:
         yield from ("label", "score") if rank == 1 else (f"label_{rank}", f"score_{rank}")
 
 
-def prediction_row(prediction: Prediction, top_k: int = 1, threshold: float = 0.0) -> dict[str, Any]:
+def prediction_row(
+    prediction: Prediction, top_k: int = 1, threshold: float = 0.0, silent: str = SILENT_RECORDING
+) -> dict[str, Any]:
     """One row of a table; an unknown recording has `unknown` in place of its most probable class.
 
     Args:
         prediction: Of a recording or a window.
         top_k: Classes to name.
         threshold: Classes that are less probable are left out.
+        silent: What the column `error` says of digital silence.
     """
     row: dict[str, Any] = dict.fromkeys(table_columns(top_k))
     row |= {"file": prediction.file, "start": round(prediction.start, 3), "end": round(prediction.end, 3)}
-    row["error"] = prediction.error
+    row["error"] = silent if prediction.silent else prediction.error
     best = prediction.top(top_k)
     labels = [prediction.label, *(label for label, _ in best[1:])]
     named = [(label, score) for label, (_, score) in zip(labels, best, strict=False) if score >= threshold]
     values = [value for label, score in named for value in (label, round(score, PLACES))]
     return row | dict(zip(_ranked(top_k), values, strict=False))
+
+
+def is_failure(row: Row) -> bool:
+    """Whether a row stands for a recording without an answer; a silent window is none."""
+    return row["error"] not in (None, SILENT_WINDOW)
 
 
 def event_rows(events: Iterable[Event]) -> Iterator[dict[str, Any]]:

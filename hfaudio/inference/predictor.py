@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
-from hfaudio.audio import UnreadableAudioError
+from hfaudio.audio import UnreadableAudioError, is_silent
 from hfaudio.available_cores import available_cores
 from hfaudio.inference.classifier_settings import ClassifierSettings, ModelError
 from hfaudio.inference.graph_origin import WEIGHTS_FILE
@@ -29,6 +29,7 @@ Backend = Literal["auto", "torch", "onnx", "onnx_int8"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 NOT_FINITE = "the model scores it NaN or infinity: its weights, or the samples, are out of bounds"
+NOTHING = np.empty(0, np.float32)  # the probabilities of silence, and of what cannot be read
 
 
 class _Scorer(Protocol):
@@ -40,7 +41,8 @@ class Predictor:
 
     A recording is scored as it is in the evaluation: as a whole up to `max_seconds` of the model, which is 30 seconds
     unless it was trained otherwise. A longer one is cut into overlapping windows of that length, whose probabilities
-    are pooled. With `window_seconds` every recording is cut into windows of that length.
+    are pooled. With `window_seconds` every recording is cut into windows of that length. Digital silence is no sound
+    of any class: a silent window takes no part in the pooling, and a silent recording has no label.
 
     Recordings are read by some threads while others are scored, in batches that go across recordings. Memory holds a
     few windows of a few recordings, however long and many they are.
@@ -234,12 +236,17 @@ class Predictor:
                 if isinstance(item, UnreadableAudioError):
                     pending.error = str(item)
                     continue
-                batch.append((pending, *item))
-                pending.unscored += 1
+                if is_silent(item[1]):
+                    pending.add(item[0], item[0] + len(item[1]), NOTHING)
+                else:
+                    batch.append((pending, *item))
+                    pending.unscored += 1
+                # Silence counts too, so that a recording before much of it need not wait for a full batch.
                 size += math.ceil(len(item[1]) / self.settings.crop_samples)
                 if size >= self.batch_size:
                     self._score(batch)
                     batch, size = [], 0
+            pending.silent = reading.watch.silent
             pending.complete = True
             yield from _finished(waiting)
         self._score(batch)
@@ -253,6 +260,7 @@ class Predictor:
             probabilities = to_probabilities(logits, self.settings.multi_label)
         probabilities[~np.isfinite(logits).all(axis=1)] = np.nan  # also where the sigmoid of infinity is 1
         for (pending, start, samples), own in zip(batch, probabilities, strict=True):
+            pending.unscored -= 1
             pending.add(start, start + len(samples), own)
 
 
@@ -263,6 +271,7 @@ class _Pending:
         self.error: str | None = None
         self.unscored = 0
         self.complete = False
+        self.silent = False  # as a whole, before it was resampled
         self._name = name
         self._pool = pool  # none where each window is to be given
         self._settings = settings
@@ -275,21 +284,26 @@ class _Pending:
         return self.complete and self.unscored == 0
 
     def add(self, start: int, end: int, probabilities: np.ndarray) -> None:
-        """Takes in what a window scored."""
-        self.unscored -= 1
+        """Takes in what a window scored, which is nothing if it is silent."""
         self._end = max(self._end, end)
         if not np.isfinite(probabilities).all():
             self.error = self.error or NOT_FINITE
         elif self._pool is None:
             self._windows.append(self._prediction(start, end, probabilities))
-        else:
+        elif len(probabilities):
             self._pool.add(probabilities)
 
     def predictions(self) -> list[Prediction]:
         """Of all windows, or the one of the recording."""
+        windows = sorted(self._windows, key=lambda window: window.start)  # silent ones did not wait for a batch
+        if self.silent:
+            windows = [replace(window, probabilities=NOTHING) for window in windows]
         if self.error is not None:
-            return [*self._windows, self._prediction(0, 0, np.empty(0, np.float32), self.error)]
-        return self._windows if self._pool is None else [self._prediction(0, self._end, self._pool.result())]
+            return [*windows, self._prediction(0, 0, NOTHING, self.error)]
+        if self._pool is None:
+            return windows
+        heard = self._pool.count > 0 and not self.silent
+        return [self._prediction(0, self._end, self._pool.result() if heard else NOTHING)]
 
     def _prediction(self, start: int, end: int, probabilities: np.ndarray, error: str | None = None) -> Prediction:
         rate = self._settings.sampling_rate

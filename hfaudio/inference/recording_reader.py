@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import numpy as np
 
-from hfaudio.audio import Resampler, UnreadableAudioError, stream_audio
+from hfaudio.audio import Resampler, SilenceWatch, UnreadableAudioError, check_magnitude, stream_audio
 from hfaudio.audio.decoding import check_rate, first_line
 from hfaudio.inference.audio_windows import cut_blocks
 
@@ -37,6 +37,7 @@ class Reading:
         name: Its path, if it has one.
         windows: Where each starts, in samples, and the window `(samples,)`; an error, if one ended the reading; and
             None at the end.
+        watch: Whether the recording is silent, once it is read.
     """
 
     audio: Audio
@@ -44,6 +45,7 @@ class Reading:
     windows: "Queue[tuple[int, np.ndarray] | UnreadableAudioError | None]" = field(
         default_factory=lambda: Queue(WINDOWS_AHEAD)
     )
+    watch: SilenceWatch = field(default_factory=SilenceWatch)
 
 
 class RecordingReader:
@@ -96,7 +98,7 @@ class RecordingReader:
 
         found = False
         try:
-            blocks = _blocks(reading.audio, self._sampling_rate)
+            blocks = _blocks(reading.audio, self._sampling_rate, reading.watch)
             for window in cut_blocks(blocks, self._window, self._hop):
                 found = True
                 if not put(window):
@@ -117,12 +119,11 @@ def _name(audio: Any) -> str | None:
     return os.fsdecode(audio) if isinstance(audio, (str, os.PathLike)) else None
 
 
-def _blocks(audio: Any, sampling_rate: int) -> Iterator[np.ndarray]:
+def _blocks(audio: Any, sampling_rate: int, watch: SilenceWatch) -> Iterator[np.ndarray]:
     if isinstance(audio, Mapping):
         samples = next((audio[key] for key in ("array", "raw") if audio.get(key) is not None), None)
         if samples is not None:
-            rate = _rate(audio.get("sampling_rate"))
-            yield Resampler(rate, sampling_rate).push(_mono(samples), last=True)
+            yield _resampled(samples, _rate(audio.get("sampling_rate")), sampling_rate, watch)
             return
         found = ", ".join(map(str, audio)) or "nothing"
         audio = audio.get("path") if audio.get("bytes") is None else audio["bytes"]
@@ -132,7 +133,7 @@ def _blocks(audio: Any, sampling_rate: int) -> Iterator[np.ndarray]:
             )
     if hasattr(audio, "get_all_samples"):
         decoded = audio.get_all_samples()
-        yield Resampler(_rate(decoded.sample_rate), sampling_rate).push(_mono(decoded.data), last=True)
+        yield _resampled(decoded.data, _rate(decoded.sample_rate), sampling_rate, watch)
         return
     if not isinstance(audio, (str, os.PathLike, bytes)):
         hint = "; of an array give the sampling_rate too" if hasattr(audio, "ndim") else ""
@@ -144,7 +145,13 @@ def _blocks(audio: Any, sampling_rate: int) -> Iterator[np.ndarray]:
         audio = _fetch(audio)
     if not isinstance(audio, bytes) and "\0" in os.fsdecode(audio):
         raise UnreadableAudioError("cannot be opened (no path holds a null character)")
-    yield from stream_audio(audio, sampling_rate)
+    yield from stream_audio(audio, sampling_rate, watch=watch)
+
+
+def _resampled(samples: Any, rate: int, sampling_rate: int, watch: SilenceWatch) -> np.ndarray:
+    mono = _mono(samples)
+    watch.add(mono)
+    return Resampler(rate, sampling_rate).push(mono, last=True)
 
 
 def _fetch(address: str) -> bytes:
@@ -186,6 +193,5 @@ def _mono(samples: Any) -> np.ndarray:
         )
     with np.errstate(over="ignore", invalid="ignore"):
         mono = samples.astype(np.float32, copy=False) if samples.ndim == 1 else samples.mean(axis=0, dtype=np.float32)
-    if not np.isfinite(mono).all():
-        raise UnreadableAudioError("holds NaN or infinite samples")
+    check_magnitude(float(np.abs(mono).max(initial=0.0)))
     return mono

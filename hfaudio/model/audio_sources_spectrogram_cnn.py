@@ -2,18 +2,23 @@
 
 import io
 import os
+import stat
 from collections.abc import Mapping
-from http.client import HTTPException
 from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
+import torch
+from transformers.utils import logging
 
 from .resampling_spectrogram_cnn import resample
-from .waveforms_spectrogram_cnn import to_mono
+from .waveforms_spectrogram_cnn import check_samples, is_silent, to_mono
 
 __all__ = ["read_waveform"]
 
+logger = logging.get_logger(__name__)
+
+UNREAD_BYTES, UNREAD_SHARE = 4_096, 0.05  # of a file, that tags behind the samples may take without a warning
 LOWEST_RATE, HIGHEST_RATE = 1_000, 2_000_000  # Hz; elephants and bats lie within, the rates of damaged headers do not
 FETCHING_SECONDS = 60.0  # that a server may be silent
 
@@ -28,7 +33,7 @@ def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
         sampling_rate: The rate wanted, in Hz.
 
     Returns:
-        `(samples,)` in float32: the mean of the channels, resampled.
+        `(samples,)` in float32: the mean of the channels, resampled; zeros if it is silent.
 
     Raises:
         ImportError: A file is to be read, and soundfile is not installed.
@@ -50,17 +55,26 @@ def read_waveform(source: Any, sampling_rate: int) -> np.ndarray:
     elif hasattr(source, "get_all_samples"):
         decoded = source.get_all_samples()
         source, rate = decoded.data, decoded.sample_rate
-    if not isinstance(source, (list, tuple)) and not hasattr(source, "ndim"):
+    if not isinstance(source, (list, tuple)) and not getattr(source, "ndim", 0):
         raise ValueError(
             "Expected a recording as a path, bytes, an array, a decoder of torchcodec's, or a mapping with array and "
             f"sampling_rate, bytes or path, found {type(source).__name__}."
         )
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise ValueError(f"{name} must have a rate from {LOWEST_RATE} to {HIGHEST_RATE} Hz, found {rate} Hz.")
-    samples = to_mono(source, name).numpy()
-    if not np.isfinite(samples).all():
-        raise ValueError(f"{name} must hold finite samples, found NaN or infinity.")
-    return resample(samples, rate, sampling_rate)
+    samples = to_mono(source, name)
+    check_samples(samples, name)
+    if is_silent(samples):
+        samples = torch.zeros_like(samples)  # of a constant offset the filter would make edges
+    return resample(samples.numpy(), rate, sampling_rate)
+
+
+def _open(path: str | os.PathLike[str]) -> io.BufferedReader:
+    """A file; a pipe would be waited for without end, and a device read without end."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError("it is a pipe, a socket or a device, no file")
+    return open(path, "rb")
 
 
 def _whole(rate: Any) -> int:
@@ -86,11 +100,16 @@ def _decode(source: str | bytes | os.PathLike[str], name: str) -> tuple[np.ndarr
             with urlopen(source, timeout=FETCHING_SECONDS) as response:
                 source = response.read()
         # Opened here, because libsndfile does not say why it cannot.
-        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        with io.BytesIO(source) if isinstance(source, bytes) else _open(source) as file:
             samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{name} cannot be opened ({reason}); check the path.") from error
+            read, size = file.tell(), file.seek(0, os.SEEK_END)
+            if size - read > max(UNREAD_BYTES, UNREAD_SHARE * size):
+                logger.warning(
+                    f"Of {name} soundfile reads {len(samples) / rate:.2f} s and leaves {size - read} of {size} bytes "
+                    "unread: its header may tell too little, or it is several files in one. Save it anew as WAV."
+                )
+    except OSError as error:
+        raise ValueError(f"{name} cannot be opened ({error.strerror or error}); check the path.") from error
     # TypeError: the rate of a file that is named `.raw` must be told; ValueError: a header tells no length, or no true
     # one.
     except (TypeError, ValueError, MemoryError, soundfile.LibsndfileError) as error:

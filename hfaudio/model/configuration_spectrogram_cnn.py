@@ -1,12 +1,13 @@
 """Configuration of the spectrogram CNN."""
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from transformers import PretrainedConfig
 
-__all__ = ["MODEL_SIZES", "SpectrogramCNNConfig", "check_integer"]
+__all__ = ["MODEL_SIZES", "UNCALIBRATED", "SpectrogramCNNConfig", "check_integer"]
 
 ProblemType = Literal["single_label_classification", "multi_label_classification"]
 
@@ -19,7 +20,11 @@ MODEL_SIZES: dict[str, dict[str, list[int]]] = {
 
 PROBLEM_TYPES: tuple[ProblemType, ...] = get_args(ProblemType)
 
+CLASSES = ("id2label", "label2id", "num_labels")
+UNCALIBRATED = {"logit_temperature": 1.0, "unknown_threshold": None}
+
 TIMM_PREFIX = "timm/"
+MAX_CLASSES = 100_000
 MAX_WINDOW_FRAMES = 1_000_000
 
 
@@ -42,7 +47,10 @@ class SpectrogramCNNConfig(PretrainedConfig):
             `temperature` is transformers' own, for the generation of text.
         unknown_threshold: A recording whose highest probability is below it is called unknown; in [0, 1), or None.
             Only where a recording has one class: of several, it may have none as it is.
-        **kwargs: Whatever else `PretrainedConfig` knows (`id2label`, `num_labels`, ...); unknown keys are kept.
+        id2label: The name of each class, by its index from 0 on; the indices may be text, as in JSON.
+        label2id: The index of each class, by its name; it says the same.
+        num_labels: How many classes there are; without names they are `LABEL_0` and so on.
+        **kwargs: Whatever else `PretrainedConfig` knows; unknown keys are kept.
 
     Raises:
         ValueError: A value lies outside its bounds; the sentence names the bound and the value.
@@ -67,6 +75,9 @@ class SpectrogramCNNConfig(PretrainedConfig):
         eval_window_hop_frames: int | None = None,
         logit_temperature: float = 1.0,
         unknown_threshold: float | None = None,
+        id2label: Mapping[Any, str] | None = None,
+        label2id: Mapping[str, Any] | None = None,
+        num_labels: int | None = None,
         **kwargs: Any,
     ) -> None:
         check_integer("num_channels", num_channels, 1, 64)
@@ -104,6 +115,9 @@ class SpectrogramCNNConfig(PretrainedConfig):
             raise ValueError(f"unknown_threshold must be at least 0 and below 1, found {unknown_threshold!r}.")
         if unknown_threshold is not None and problem_type != PROBLEM_TYPES[0]:
             raise ValueError(f"unknown_threshold needs problem_type {PROBLEM_TYPES[0]}, found {problem_type}.")
+        classes = max(len(kwargs.get("id2label") or ()), kwargs.get("num_labels") or 0)
+        if classes > MAX_CLASSES:
+            raise ValueError(f"A model must have at most {MAX_CLASSES} classes, found {classes}.")
         self.num_channels = num_channels
         self.hidden_sizes = list(hidden_sizes)
         self.depths = list(depths)
@@ -113,12 +127,48 @@ class SpectrogramCNNConfig(PretrainedConfig):
         self.eval_window_hop_frames = eval_window_hop_frames
         self.logit_temperature = logit_temperature
         self.unknown_threshold = unknown_threshold
+        names = _class_names(id2label, label2id, num_labels)
+        if names is not None:
+            kwargs |= {
+                "id2label": dict(enumerate(names)),
+                "label2id": {name: index for index, name in enumerate(names)},
+            }
+        elif num_labels is not None:
+            kwargs["num_labels"] = num_labels
         super().__init__(problem_type=problem_type, **kwargs)
 
     @property
     def class_names(self) -> list[str]:
         """The classes, in the order of their indices."""
-        return [str(name) for _, name in sorted((self.id2label or {}).items())]
+        return [str(name) for _, name in sorted((self.id2label or {}).items(), key=lambda item: int(item[0]))]
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Makes a configuration of a saved one and of what is given in place of its values, which is checked as well.
+
+        Classes that are given replace all that is saved of them. With another `problem_type` the scores mean something
+        else, and temperature and unknown threshold go unless they are given.
+
+        Args:
+            config_dict: The saved values.
+            **kwargs: As `PretrainedConfig.from_dict` has them.
+
+        Raises:
+            ValueError: A value lies outside its bounds.
+        """
+        saved = dict(config_dict)
+        if saved.get("id2label") is not None:
+            saved.pop("label2id", None)  # it follows, also where somebody has renamed a class in the file
+        own = inspect.signature(cls.__init__).parameters.keys() - {"self", "kwargs"}
+        given = {name: kwargs.pop(name) for name in own & kwargs.keys()}
+        classes = {name for name in CLASSES if given.get(name) is not None}
+        if classes == {"num_labels"} and given["num_labels"] == len(saved.get("id2label") or ()):
+            del given["num_labels"]  # it says nothing new, and the names stay
+        elif classes:
+            saved = {name: value for name, value in saved.items() if name not in CLASSES}
+        if given.get("problem_type", saved.get("problem_type")) != saved.get("problem_type"):
+            saved |= UNCALIBRATED
+        return super().from_dict(saved | given, **kwargs)
 
     @classmethod
     def from_size(cls, size: str, **kwargs: Any) -> "SpectrogramCNNConfig":
@@ -134,6 +184,43 @@ class SpectrogramCNNConfig(PretrainedConfig):
         if size not in MODEL_SIZES:
             raise ValueError(f"size must be one of {', '.join(MODEL_SIZES)}, found {size!r}.")
         return cls(**{**MODEL_SIZES[size], **kwargs})
+
+
+def _class_names(
+    id2label: Mapping[Any, str] | None, label2id: Mapping[str, Any] | None, num_labels: int | None
+) -> list[str] | None:
+    """The names of the classes in the order of their indices; None where there are none."""
+    if id2label is not None:
+        pairs = list(id2label.items())
+    elif label2id is not None:
+        pairs = [(index, name) for name, index in label2id.items()]
+    else:
+        return None
+    name_of = {_as_index(index): name for index, name in pairs}
+    if sorted(name_of) != list(range(len(pairs))):
+        raise ValueError(
+            f"The indices of {'label2id' if id2label is None else 'id2label'} must be 0 to {len(pairs) - 1}, each "
+            f"once, found {', '.join(str(index) for index, _ in pairs[:5])}{', ...' if len(pairs) > 5 else ''}."
+        )
+    if id2label is not None and label2id is not None:
+        for name, index in label2id.items():
+            if name_of.get(_as_index(index)) != name:
+                raise ValueError(
+                    f"id2label and label2id must say the same, found the index {index!r} for {name!r} in label2id and "
+                    f"{name_of.get(_as_index(index))!r} in id2label; leave one of them out."
+                )
+    if num_labels is not None and num_labels != len(name_of):
+        raise ValueError(
+            f"num_labels must be the number of classes that are named, {len(name_of)}, found {num_labels}; leave it "
+            "out, or the names."
+        )
+    return [name_of[index] for index in range(len(name_of))]
+
+
+def _as_index(index: Any) -> int:
+    """A number, or the text of one."""
+    text = str(index)
+    return int(text) if text.isdecimal() else -1
 
 
 def _is_timm_name(backbone: Any) -> bool:

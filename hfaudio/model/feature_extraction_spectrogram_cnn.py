@@ -1,23 +1,24 @@
 """Waveforms to log-mel, MFCC or MFCC-with-deltas features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.utils import logging
 
 from .configuration_spectrogram_cnn import check_integer
 from .spectral_features_spectrogram_cnn import dct_matrix, deltas, hann_window, mel_filters
-from .waveforms_spectrogram_cnn import split_batch, to_mono
+from .waveforms_spectrogram_cnn import check_samples, is_silent, split_batch, to_mono
 
 __all__ = ["FEATURE_PRESETS", "SpectrogramCNNFeatureExtractor"]
 
 logger = logging.get_logger(__name__)
 
 FEATURES = ("log_mel", "mfcc", "mfcc_delta")
+PADDINGS = (None, True, "longest", "max_length", False, "do_not_pad")
 PAD_MODES = ("zero", "repeat", "reflect")
 LOG_OFFSET = 1e-6  # torchaudio.transforms.MFCC(log_mels=True) adds the same
 
@@ -166,25 +167,65 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
         self.std = std
 
     def __call__(
-        self, waveforms: Any, sampling_rate: int | None = None, return_tensors: str | None = None
+        self,
+        raw_speech: Any,
+        sampling_rate: int | None = None,
+        return_tensors: str | None = None,
+        padding: bool | str | None = None,
+        max_length: int | None = None,
+        truncation: bool | None = None,
+        pad_to_multiple_of: int | None = None,
+        return_attention_mask: bool | None = None,
+        do_normalize: bool | None = None,
+        device: str | torch.device | None = None,
+        mark_silence: bool = True,
+        **kwargs: Any,
     ) -> BatchFeature:
         """Computes the features of one recording or a batch of them.
 
         Args:
-            waveforms: One recording, `(samples,)` or `(channels, samples)`, or a batch: a list of recordings or an
-                array `(batch, channels, samples)`. numpy, torch or lists of numbers, floating-point in [-1, 1]. An
-                array of two dimensions is one recording of several channels, never a batch.
+            raw_speech: One recording `(samples,)`, or a batch: a list of recordings, each `(samples,)` or
+                `(channels, samples)`, or an array `(batch, channels, samples)`. numpy, torch or lists of numbers,
+                floating-point in [-1, 1].
             sampling_rate: Of the waveforms, in Hz. Give it: it is compared with the extractor's own.
             return_tensors: `pt` (as without it) or `np`.
+            padding: Shorter clips are padded to the longest of the batch (`True`, `longest` or nothing), or to
+                `max_length` if they are shorter (`max_length`). `False` refuses clips of several lengths.
+            max_length: In samples. What is longer is cut at its end, unless `truncation` is False.
+            truncation: Whether `max_length` cuts.
+            pad_to_multiple_of: In samples; the padded length is a multiple of it.
+            return_attention_mask: False leaves the mask out, and is refused where it hides something.
+            do_normalize: True is refused: features have the normalization of the training part.
+            device: Where the features go, such as `cuda:0`; they are computed on the CPU.
+            mark_silence: Whether a clip of digital silence has no frame that holds sound, by which the model names no
+                class for it; False is for training.
+            **kwargs: Refused.
 
         Returns:
             `input_features (batch, num_channels, feature_size, frames)` in float32 and `attention_mask
             (batch, frames)`, 1 where a frame is centred on sound. A clip of n samples has 1 + n // hop_length frames.
 
         Raises:
+            TypeError: An argument is unknown.
             ValueError: The sampling rate is another one; a recording is empty, not finite, not floating-point or of
-                an impossible shape.
+                an impossible shape; or an argument cannot be followed.
         """
+        if kwargs:
+            raise TypeError(f"The feature extractor knows no {', '.join(sorted(kwargs))}; leave it out.")
+        _check_choice("padding", padding, PADDINGS)
+        if max_length is not None:
+            check_integer("max_length", max_length, 1, round(3_600.0 * self.sampling_rate), "samples")
+        elif padding == "max_length":
+            raise ValueError(
+                "padding='max_length' needs a max_length in samples, found none; give one, or leave it out."
+            )
+        if pad_to_multiple_of is not None:
+            check_integer("pad_to_multiple_of", pad_to_multiple_of, 1, self.crop_samples, "samples (a training crop)")
+        if do_normalize:
+            raise ValueError(
+                "do_normalize=True would change how loud recordings are, by which the model was not trained; leave it "
+                "out."
+            )
         if sampling_rate is None:
             logger.warning_once("Pass sampling_rate to the feature extractor, so that a wrong one can be refused.")
         elif sampling_rate != self.sampling_rate:
@@ -192,50 +233,121 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
                 f"The feature extractor expects waveforms at {self.sampling_rate} Hz, found {sampling_rate} Hz; "
                 "resample them first."
             )
-        recordings = enumerate(split_batch(waveforms))
-        clips = [self._fit_length(to_mono(recording, f"Recording {index}")) for index, recording in recordings]
-        lengths = torch.tensor([len(samples) for samples, _ in clips])
-        batch = torch.zeros(len(clips), int(lengths.max()))
+        longest = None if truncation is False else max_length
+        recordings = enumerate(split_batch(raw_speech))
+        clips = [
+            self._fit_length(to_mono(recording, f"Recording {index}")[:longest], mark_silence)
+            for index, recording in recordings
+        ]
+        lengths = {len(samples) for samples, _ in clips}
+        if padding in (False, "do_not_pad") and len(lengths) > 1:
+            raise ValueError(
+                f"padding={padding!r} needs clips of one length, found {min(lengths)} to {max(lengths)} samples; "
+                "leave it out: what is padded is hidden by the mask."
+            )
+        length = max(*lengths, max_length or 0) if padding == "max_length" else max(lengths)
+        multiple = pad_to_multiple_of or 1
+        batch = torch.zeros(len(clips), (length + multiple - 1) // multiple * multiple)
         for row, (samples, _) in zip(batch, clips, strict=True):
             row[: len(samples)] = samples
-        finite = torch.isfinite(batch).all(dim=1)
-        if not finite.all():
-            raise ValueError(
-                f"Recording {int(finite.int().argmin())} must hold finite samples, found NaN or infinity."
-            )
+        for index, row in enumerate(batch):
+            check_samples(row, f"Recording {index}")
         # Half precision would overflow in the power spectrum and lose the quiet bands.
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             features, attention_mask = self.features_of(batch, torch.tensor([sounding for _, sounding in clips]))
-        return BatchFeature(
-            {"input_features": features, "attention_mask": attention_mask}, tensor_type=return_tensors or "pt"
+        extracted = {"input_features": features, "attention_mask": attention_mask}
+        if return_attention_mask is False:
+            if not attention_mask.all():
+                raise ValueError(
+                    "return_attention_mask=False needs clips that are not padded, nor silent, found some; leave it "
+                    "out, or the model hears padding as sound."
+                )
+            del extracted["attention_mask"]
+        made = BatchFeature(extracted, tensor_type=return_tensors or "pt")
+        return made if device is None else made.to(device)
+
+    def pad(
+        self,
+        processed_features: Any,
+        padding: bool | str | None = True,
+        max_length: int | None = None,
+        truncation: bool | None = None,
+        pad_to_multiple_of: int | None = None,
+        return_attention_mask: bool | None = None,
+        return_tensors: str | None = None,
+    ) -> BatchFeature:
+        """Makes a batch of examples that have features already, for `DataCollatorWithPadding` of transformers.
+
+        Args:
+            processed_features: Examples, each with `input_features (num_channels, feature_size, frames)`, perhaps
+                `attention_mask (frames,)`, and whatever else a batch is to hold; or such lists by their names.
+            padding: Shorter ones are always padded to the longest; `max_length` is refused.
+            max_length: Refused.
+            truncation: True is refused.
+            pad_to_multiple_of: In frames; the padded length is a multiple of it.
+            return_attention_mask: Without a mask padding would be heard as sound, so there is one.
+            return_tensors: `pt` (as without it) or `np`.
+
+        Raises:
+            ValueError: There are no features, or the features have a length to be cut to.
+        """
+        if max_length is not None or truncation or padding == "max_length":
+            raise ValueError(
+                "Features are padded to the longest of a batch; leave max_length and truncation out, or give them to "
+                "the feature extractor with the waveforms."
+            )
+        if not isinstance(processed_features, Mapping):
+            names = processed_features[0].keys()
+            processed_features = {name: [example[name] for example in processed_features] for name in names}
+        batch = dict(processed_features)
+        if "input_features" not in batch:
+            raise ValueError(f"Expected input_features to pad, found {', '.join(batch)}; extract them first.")
+        features = [torch.as_tensor(np.asarray(one), dtype=torch.float32) for one in batch["input_features"]]
+        masks = batch.get("attention_mask") or [np.ones(one.shape[-1], np.int64) for one in features]
+        multiple = pad_to_multiple_of or 1
+        frames = (max(one.shape[-1] for one in features) + multiple - 1) // multiple * multiple
+        padded = [frames - one.shape[-1] for one in features]
+        batch["input_features"] = torch.stack(
+            [
+                nn.functional.pad(one, (0, more), value=self.padding_value)
+                for one, more in zip(features, padded, strict=True)
+            ]
         )
+        batch["attention_mask"] = torch.stack(
+            [
+                nn.functional.pad(torch.as_tensor(np.asarray(mask)), (0, more))
+                for mask, more in zip(masks, padded, strict=True)
+            ]
+        )
+        return BatchFeature(batch, tensor_type=return_tensors or "pt")
 
     def features_of(self, batch: Tensor, sound_samples: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the features of waveforms that have their length already; all in operations that can be exported.
 
         Args:
             batch: `(batch, samples)` in float32, zero after the end of shorter clips.
-            sound_samples: `(batch,)`, how many samples from the start hold sound.
+            sound_samples: `(batch,)`, how many samples from the start hold sound; 0 of digital silence.
 
         Returns:
             `input_features` and `attention_mask`, as `__call__` has them.
         """
-        sound_frames = 1 + sound_samples // self.hop_length
+        sound_frames = (1 + sound_samples // self.hop_length) * (sound_samples > 0)
         features = self._features(batch, sound_frames)
         attention_mask = (torch.arange(features.shape[-1]) < sound_frames[:, None]).long()
         return features.masked_fill(attention_mask[:, None, None, :] == 0, self.padding_value), attention_mask
 
-    def _fit_length(self, samples: Tensor) -> tuple[Tensor, int]:
+    def _fit_length(self, samples: Tensor, mark_silence: bool = True) -> tuple[Tensor, int]:
         """Cuts or extends `(samples,)`; also returns how many samples from the start hold sound."""
         longest = round(self.max_seconds * self.sampling_rate)
         if len(samples) > longest:
             start = (len(samples) - longest) // 2
             samples = samples[start : start + longest]
+        sounding = 0 if mark_silence and is_silent(samples) else len(samples)
         missing = self.crop_samples - len(samples)
         if missing <= 0:
-            return samples, len(samples)
+            return samples, sounding
         if self.pad_mode == "zero":
-            return torch.nn.functional.pad(samples, (0, missing)), len(samples)
+            return nn.functional.pad(samples, (0, missing)), sounding
         index = torch.arange(self.crop_samples)
         if self.pad_mode == "repeat":
             index = index % len(samples)
@@ -243,7 +355,7 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
             period = max(2 * (len(samples) - 1), 1)
             index = index % period
             index = torch.minimum(index, period - index) if len(samples) > 1 else index
-        return samples[index], self.crop_samples
+        return samples[index], self.crop_samples if sounding else 0
 
     def _features(self, batch: Tensor, sound_frames: Tensor) -> Tensor:
         """Maps `(batch, samples)` to normalized `(batch, num_channels, feature_size, frames)`."""
@@ -274,9 +386,9 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
         return filters @ power
 
 
-def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+def _check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, found {value!r}.")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, found {value!r}.")
 
 
 def _check_range(name: str, value: Any, low: float, high: float, unit: str) -> None:

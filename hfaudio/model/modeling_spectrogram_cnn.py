@@ -1,5 +1,6 @@
 """A CNN over spectrograms, with pooling over the frames that hold sound."""
 
+import copy
 import os
 from typing import Any
 
@@ -8,9 +9,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention, SequenceClassifierOutput
 
-from .configuration_spectrogram_cnn import SpectrogramCNNConfig
+from .configuration_spectrogram_cnn import UNCALIBRATED, SpectrogramCNNConfig
 from .timm_trunk_spectrogram_cnn import TimmTrunk
 from .windows_spectrogram_cnn import average_windows, cut_windows
+
+NO_CLASS_LOGIT = -30.0  # of each class of a silent clip that may have several; of one class all logits are 0
 
 __all__ = ["SpectrogramCNNForAudioClassification", "SpectrogramCNNModel", "SpectrogramCNNPreTrainedModel"]
 
@@ -158,7 +161,8 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
 
     Outside training, recordings of more than `config.eval_window_frames` frames are scored in windows, whose
     probabilities are averaged, so that a model trained on crops is judged on what it has learned to hear. The logits
-    of the recording are then divided by `config.logit_temperature`: the order of the classes stays.
+    of the recording are then divided by `config.logit_temperature`: the order of the classes stays. A clip without a
+    frame that holds sound has logits that name no class: all equal, or of several classes a recording, all very low.
 
     Args:
         config: The sizes, and through `id2label` the number of classes.
@@ -175,6 +179,30 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(self.spectrogram_cnn.num_features, len(config.class_names))
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+        """Loads as `PreTrainedModel` does; a classifier that is new has neither temperature nor unknown threshold.
+
+        It is new where the checkpoint has none, or with `ignore_mismatched_sizes=True` one of other classes.
+
+        Args:
+            *args: Of `PreTrainedModel.from_pretrained`.
+            output_loading_info: Whether to return what was missing too.
+            **kwargs: Of `PreTrainedModel.from_pretrained`.
+        """
+        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, report = loaded
+        if report["missing_keys"] or report["mismatched_keys"]:
+            model.config.update(UNCALIBRATED)
+        return (model, report) if output_loading_info else model
+
+    @classmethod
+    def _from_config(cls, config: SpectrogramCNNConfig, **kwargs: Any) -> Any:
+        # By which AutoModelForAudioClassification.from_config makes new weights, for those of a saved configuration.
+        config = copy.deepcopy(config)
+        config.update(UNCALIBRATED)
+        return super()._from_config(config, **kwargs)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Saves as `PreTrainedModel` does, and names the pipeline, whose code goes along, in the configuration.
@@ -214,15 +242,25 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
         """
         logits = self._score(input_features, attention_mask)
         if not self.training:
-            logits = logits / self.config.logit_temperature
+            logits = self._silence(logits / self.config.logit_temperature, attention_mask)
         loss = None
-        if labels is not None and self.config.problem_type == "multi_label_classification":
+        if labels is not None and self._multi_label:
             loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels.float())
         elif labels is not None:
             loss = nn.functional.cross_entropy(logits.float(), labels)
         if return_dict is False:
             return (logits,) if loss is None else (loss, logits)
         return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    def _silence(self, logits: Tensor, attention_mask: Tensor | None) -> Tensor:
+        if attention_mask is None:
+            return logits
+        silent = (attention_mask == 0).all(dim=1, keepdim=True)
+        return logits.masked_fill(silent, NO_CLASS_LOGIT if self._multi_label else 0.0)
+
+    @property
+    def _multi_label(self) -> bool:
+        return bool(self.config.problem_type == "multi_label_classification")
 
     def _score(self, input_features: Tensor, attention_mask: Tensor | None) -> Tensor:
         """The logits `(batch, num_labels)`, of windows where the configuration asks for them."""
@@ -237,7 +275,7 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
         logits = self.classifier(self.dropout(outputs.pooler_output))
         if counted is None:
             return logits
-        return average_windows(logits, counted, self.config.problem_type == "multi_label_classification")
+        return average_windows(logits, counted, self._multi_label)
 
 
 def pool_frames(hidden_states: Tensor, frame_mask: Tensor | None) -> Tensor:

@@ -65,8 +65,9 @@ class SpectrogramCNNPipeline(ChunkPipeline, AudioClassificationPipeline):
 
         Returns:
             For a recording its classes, each a dictionary of `label` and `score`, the most probable first. With the
-            configuration's `unknown_threshold`, the first label is `unknown` where its probability is lower. For a
-            list or a column a list of such answers, else an iterator over them.
+            configuration's `unknown_threshold`, the first label is `unknown` where its probability is lower. Of
+            digital silence, which is no sound of any class, an empty list; silent windows take no part in the average.
+            For a list or a column a list of such answers, else an iterator over them.
 
         Raises:
             ValueError: A recording cannot be read, or an argument lies outside its bounds.
@@ -113,8 +114,9 @@ class SpectrogramCNNPipeline(ChunkPipeline, AudioClassificationPipeline):
         # Features are computed here and not before: transformers would pad those of a batch without a mask.
         waveforms, rate = model_inputs["waveform"], self.feature_extractor.sampling_rate
         features = self.feature_extractor(waveforms, sampling_rate=rate)
+        sounding = features["attention_mask"].any(dim=1)
         logits = self.model(**features.to(self.device, dtype=self.dtype)).logits
-        return {"logits": logits, "is_last": model_inputs["is_last"]}
+        return {"logits": logits, "sounding": sounding, "is_last": model_inputs["is_last"]}
 
     def postprocess(  # type: ignore[override]  # a ChunkPipeline has several outputs
         self, model_outputs: Sequence[dict[str, Any]], top_k: int | None = None, function_to_apply: str | None = None
@@ -122,23 +124,29 @@ class SpectrogramCNNPipeline(ChunkPipeline, AudioClassificationPipeline):
         """Makes one answer of what the windows of a recording score.
 
         Args:
-            model_outputs: `logits` `(1, num_labels)` of each window.
+            model_outputs: `logits` `(1, num_labels)` of each window, and `sounding` `(1,)`, whether it is not silent.
             top_k: How many classes are named; None for all.
             function_to_apply: `softmax`, `sigmoid` or `none`; None for the one of the model's `problem_type`.
         """
         config = self.model.config
-        logits = torch.cat([window["logits"] for window in model_outputs]).float()
+        sounding = [window["logits"] for window in model_outputs if window["sounding"]]
+        if not sounding:
+            return []
+        logits = torch.cat(sounding).float()
         counted = torch.ones(1, len(logits), dtype=torch.bool)
         if not torch.isfinite(logits).all():
             raise ValueError(
                 "The model scores a recording NaN or infinity: expected finite weights, and samples in [-1, 1]."
             )
-        averaged = average_windows(logits, counted, config.problem_type == "multi_label_classification")
+        multi_label = config.problem_type == "multi_label_classification"
+        averaged = average_windows(logits, counted, multi_label)
         num_labels = averaged.shape[1]
         top_k = min(top_k or num_labels, num_labels)
         answer = super().postprocess(SequenceClassifierOutput(logits=averaged), top_k, function_to_apply)
         threshold = getattr(config, "unknown_threshold", None)
-        # Other functions give no probability that the threshold could be compared with.
-        if threshold is not None and function_to_apply in (None, "softmax") and answer[0]["score"] < threshold:
+        # Other functions give no probability that the threshold could be compared with; and of several classes a
+        # recording may have none as it is.
+        comparable = function_to_apply in (None, "softmax") and not multi_label
+        if threshold is not None and comparable and answer[0]["score"] < threshold:
             answer[0]["label"] = UNKNOWN
         return answer

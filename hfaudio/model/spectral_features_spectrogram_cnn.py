@@ -62,7 +62,7 @@ def deltas(features: Tensor, sound_frames: Tensor) -> Tensor:
         features: `(batch, bands, frames)`; what lies past the last frame of a shorter clip is not read.
         sound_frames: `(batch,)`, how many frames from the start hold sound.
     """
-    last_frame = (sound_frames - 1)[:, None]
+    last_frame = (sound_frames - 1).clamp(min=0)[:, None]
     frames = torch.arange(features.shape[-1])
     slope = torch.zeros_like(features)
     for offset in range(1, DELTA_RADIUS + 1):

@@ -1,14 +1,28 @@
 """Waveforms in any of the forms that they come in."""
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["split_batch", "to_mono"]
+__all__ = ["check_samples", "is_silent", "split_batch", "to_mono"]
 
 MAX_AUDIO_CHANNELS = 8
+LARGEST_SAMPLE = 2.0**31
+"""An integer of 32 bits in place of a float. What is larger comes from damage, and its power may overflow."""
+SILENT_RANGE = 2.0**-14  # two steps of 16 bits, between the lowest sample and the highest
+GLANCE = 4096  # samples, which settle it for nearly every recording
+
+
+def is_silent(samples: Any) -> bool:
+    """Whether a mono waveform stays within two steps of 16 bits, and is no sound; a constant offset is none.
+
+    Args:
+        samples: `(samples,)`, at least one; numpy or torch, floating-point, 1 is full scale.
+    """
+    return all(float(part.max() - part.min()) < SILENT_RANGE for part in (samples[:GLANCE], samples))
 
 
 def split_batch(waveforms: Any) -> list[Any]:
@@ -18,13 +32,39 @@ def split_batch(waveforms: Any) -> list[Any]:
         waveforms: One recording or a batch; see `SpectrogramCNNFeatureExtractor.__call__` for the shapes.
 
     Raises:
-        ValueError: The list is empty.
+        ValueError: The list is empty, or it may be a batch or the channels of a recording.
     """
     if isinstance(waveforms, (list, tuple)):
         if len(waveforms) == 0:
             raise ValueError("Expected at least one recording, found an empty list.")
-        return [waveforms] if np.isscalar(waveforms[0]) else list(waveforms)
-    return list(waveforms) if waveforms.ndim == 3 else [waveforms]
+        return [waveforms] if np.isscalar(waveforms[0]) and not isinstance(waveforms[0], str) else list(waveforms)
+    dimensions = getattr(waveforms, "ndim", 1)
+    if dimensions == 2 and 1 < waveforms.shape[0] <= MAX_AUDIO_CHANNELS:
+        raise ValueError(
+            f"An array of the shape {tuple(waveforms.shape)} may be a batch or the channels of one recording; pass "
+            "list(array) for a batch, [array] for one recording."
+        )
+    return list(waveforms) if dimensions == 3 else [waveforms]
+
+
+def check_samples(samples: Tensor, name: str) -> None:
+    """Refuses samples whose features would not be finite.
+
+    Args:
+        samples: `(samples,)`.
+        name: Of the recording, with which the sentence of an error begins.
+
+    Raises:
+        ValueError: One is NaN, infinite or larger than any recording has.
+    """
+    largest = float(samples.abs().max()) if len(samples) else 0.0
+    if not math.isfinite(largest):
+        raise ValueError(f"{name} must hold finite samples, found NaN or infinity.")
+    if largest > LARGEST_SAMPLE:
+        raise ValueError(
+            f"{name} must hold samples of at most {LARGEST_SAMPLE:.2g} times full scale, found {largest:.2g}; it is "
+            "damaged."
+        )
 
 
 def to_mono(recording: Any, name: str) -> Tensor:
@@ -41,9 +81,19 @@ def to_mono(recording: Any, name: str) -> Tensor:
         ValueError: It is empty, not floating-point or of an impossible shape.
     """
     if isinstance(recording, (list, tuple)):
-        recording = np.asarray(recording, dtype=np.float32)
-    if not torch.is_tensor(recording) and np.asarray(recording).dtype.kind not in "biufc":
-        raise ValueError(f"{name} must hold floating-point samples in [-1, 1], found {np.asarray(recording).dtype}.")
+        try:
+            recording = np.asarray(recording)
+        except ValueError as error:  # of lists of several lengths
+            raise ValueError(f"{name} must have channels of one length, found several lengths.") from error
+        if recording.size == 0:
+            recording = recording.astype(np.float32)
+    if not hasattr(recording, "ndim"):
+        raise ValueError(
+            f"{name} must be an array, a tensor or a list of numbers, found {type(recording).__name__}; of a row of a "
+            "data set pass audio['array'], of a file what the pipeline or soundfile reads from it."
+        )
+    if not torch.is_tensor(recording) and recording.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold numbers, found {recording.dtype}.")
     # Copied, because torch cannot share a read-only array, such as a memory-mapped recording.
     samples = recording.detach().cpu() if torch.is_tensor(recording) else torch.tensor(np.ascontiguousarray(recording))
     if not samples.is_floating_point():

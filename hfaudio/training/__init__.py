@@ -18,7 +18,7 @@ from hfaudio.training.mixing import MixedCrops, Mixing
 from hfaudio.training.model_arguments import ModelArguments
 from hfaudio.training.normalization import fit_normalization
 from hfaudio.training.out_of_fold import OutOfFold, read_out_of_fold
-from hfaudio.training.output_folder import staged_folder
+from hfaudio.training.output_folder import OutputFolderError, claimed_folder, staged_folder, staged_model
 from hfaudio.training.pretrained import load_for_fine_tuning
 from hfaudio.training.recalibration import calibrate_saved_model
 from hfaudio.training.run_arguments import RARELY_USED, RunArguments
@@ -50,6 +50,7 @@ __all__ = [
     "Mixing",
     "ModelArguments",
     "OutOfFold",
+    "OutputFolderError",
     "RunArguments",
     "SeededSampler",
     "SourceArguments",
@@ -61,6 +62,7 @@ __all__ = [
     "WeightAverage",
     "balanced_class_weights",
     "calibrate_saved_model",
+    "claimed_folder",
     "cross_validate",
     "find_learning_rate",
     "fit_normalization",
@@ -70,6 +72,7 @@ __all__ = [
     "remove_checkpoints",
     "search_learning_rate",
     "staged_folder",
+    "staged_model",
     "train_classifier",
     "train_on_all",
     "write_summary_page",

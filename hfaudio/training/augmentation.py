@@ -4,7 +4,6 @@ import inspect
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import audiomentations
@@ -13,6 +12,8 @@ import scipy.signal
 import yaml
 from audiomentations.core.transforms_interface import BaseWaveformTransform
 from numpy.typing import NDArray
+
+from hfaudio.regular_files import only_regular
 
 __all__ = ["WAVEFORM_AUGMENTATIONS", "Reverberation", "WaveformAugmentation"]
 
@@ -114,7 +115,8 @@ def _read_transforms(path: str) -> list[tuple[str, dict[str, Any]]]:
             f"found {path!r}."
         )
     try:
-        listed = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8", opener=only_regular) as file:
+            listed = yaml.safe_load(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"Expected a YAML file of transforms at {path}, found none ({error}).") from error
     if not isinstance(listed, list) or not listed:

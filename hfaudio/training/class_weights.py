@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from torch import Tensor
 
-__all__ = ["balanced_class_weights", "read_class_weights"]
+from hfaudio.regular_files import only_regular
+
+__all__ = ["balanced_class_weights", "read_class_weights", "weights_of_examples"]
 
 
 def balanced_class_weights(labels: Tensor, num_labels: int) -> Tensor:
@@ -22,6 +25,37 @@ def balanced_class_weights(labels: Tensor, num_labels: int) -> Tensor:
         `(num_labels,)`.
     """
     return len(labels) / (num_labels * torch.bincount(labels, minlength=num_labels).float())
+
+
+def weights_of_examples(wanted: str, examples: Any, class_names: Sequence[str]) -> Tensor | None:
+    """The weights that `--class_weights` asks for, where a trainer has nothing but its examples.
+
+    Args:
+        wanted: `none`, `balanced` or a file.
+        examples: To train on; `Crops` and `MixedCrops` know their classes.
+        class_names: In the order of their indices.
+
+    Returns:
+        `(num_labels,)`, or None.
+
+    Raises:
+        ValueError: The file does not hold them, or the examples do not know their classes, or lack one.
+    """
+    if wanted == "none":
+        return None
+    if wanted != "balanced":
+        return read_class_weights(wanted, class_names)
+    targets = getattr(getattr(examples, "crops", examples), "targets", None)
+    if targets is None:
+        raise ValueError(
+            "class_weights balanced needs examples that know their classes beforehand, as AudioCrops does, found "
+            f"a {type(examples).__name__}; give alpha."
+        )
+    labels = torch.from_numpy(np.nonzero(targets)[1] if targets.ndim == 2 else np.asarray(targets))
+    missing = [name for index, name in enumerate(class_names) if not (labels == index).any()]
+    if missing:
+        raise ValueError(f"class_weights balanced needs examples of every class, found none of {', '.join(missing)}.")
+    return balanced_class_weights(labels, len(class_names))
 
 
 def read_class_weights(path: str, class_names: Sequence[str]) -> Tensor:
@@ -38,7 +72,8 @@ def read_class_weights(path: str, class_names: Sequence[str]) -> Tensor:
         ValueError: There is no such file, or it does not have a weight above 0 for every class and no other.
     """
     try:
-        weights = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8", opener=only_regular) as file:
+            weights = yaml.safe_load(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"Expected a YAML or JSON file of class weights at {path}, found none ({error}).") from error
     if not isinstance(weights, dict):

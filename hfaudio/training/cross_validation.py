@@ -28,7 +28,7 @@ from hfaudio.training.data_arguments import AUTO_SPLIT, DataArguments
 from hfaudio.training.experiment import train_classifier
 from hfaudio.training.held_out_recordings import held_out_recordings, pooled_waveforms
 from hfaudio.training.out_of_fold import write_out_of_fold
-from hfaudio.training.output_folder import staged_folder
+from hfaudio.training.output_folder import staged_model
 from hfaudio.training.run_arguments import RunArguments
 from hfaudio.training.trained_classifier import TrainedClassifier
 from hfaudio.training.training_arguments import LAST_CHECKPOINT
@@ -266,7 +266,7 @@ def cross_validate(run: RunArguments, final_model: bool = False) -> CrossValidat
             trained = train_classifier(one)
             result = FoldResult.of(fold, trained)
             if run.training.process_index == 0:
-                with staged_folder(folder) as staging:
+                with staged_model(folder) as staging:
                     trained.save(staging)
                     result.save(staging, settings)
                 remove_checkpoints(folder)

@@ -9,7 +9,6 @@ import datasets
 from hfaudio.data import (
     DECODERS,
     ON_BAD,
-    SYNTHETIC_VERSION,
     TRIM_MODES,
     Columns,
     DataError,
@@ -17,6 +16,7 @@ from hfaudio.data import (
     LeftOut,
     Listing,
     PreparedAudio,
+    built_in_dataset,
     given_test_parts,
     list_recordings,
     make_folds,
@@ -25,7 +25,6 @@ from hfaudio.data import (
     split_by_folds,
     split_by_groups,
     split_randomly,
-    write_synthetic_dataset,
 )
 from hfaudio.data.manifest import NO_COLUMN
 
@@ -82,6 +81,10 @@ class SourceArguments:
         default="skip",
         metadata={"help": "What to do with recordings that nothing can be learned from.", "choices": list(ON_BAD)},
     )
+    allow_large_archives: bool = field(
+        default=False,
+        metadata={"help": "Also unpack archives that hold more than 20 times their size, and more than a GiB."},
+    )
     preparation_processes: int | None = field(
         default=None, metadata={"help": "Processes that decode the recordings [one for each core]."}
     )
@@ -108,9 +111,12 @@ class SourceArguments:
             hfaudio.data.DataError: They cannot be listed as asked.
         """
         if not self.dataset:
-            cache = Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio"
-            return list_recordings(write_synthetic_dataset(cache / f"synthetic-{SYNTHETIC_VERSION}"))
-        return list_recordings(self.dataset[0] if len(self.dataset) == 1 else self.dataset, self.columns())
+            return list_recordings(built_in_dataset())
+        return list_recordings(
+            self.dataset[0] if len(self.dataset) == 1 else self.dataset,
+            self.columns(),
+            self.allow_large_archives,
+        )
 
     def columns(self) -> Columns:
         """Which columns of a table mean what."""

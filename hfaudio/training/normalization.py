@@ -30,7 +30,7 @@ def fit_normalization(
     total, squares, frames = torch.zeros(shape).double(), torch.zeros(shape).double(), 0
     remaining = iter(waveforms)
     while batch_of_waveforms := list(islice(remaining, batch_size)):
-        batch = extractor(batch_of_waveforms, sampling_rate=extractor.sampling_rate)
+        batch = extractor(batch_of_waveforms, sampling_rate=extractor.sampling_rate, mark_silence=False)
         mask = batch["attention_mask"][:, None, None, :].double()
         features = batch["input_features"].double() * mask
         total += features.sum(dim=(0, 3))

@@ -2,12 +2,14 @@
 
 import importlib.util
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -21,6 +23,8 @@ __all__ = ["DOWNLOAD", "load_backbone_weights", "load_feature_extractor", "load_
 logger = logging.get_logger(__name__)
 
 DOWNLOAD = "pretrained"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+CHECKPOINT_FILES = ["*.json", "*.safetensors"]
 WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -45,19 +49,19 @@ def load_for_fine_tuning(
         CheckpointError: There is none, it is not one of ours, or it is not complete.
     """
     source = os.fspath(name_or_path)
-    name, revision = _split_revision(source)
+    folder = _locate(source)
     try:
-        settings, _ = SpectrogramCNNConfig.get_config_dict(name, revision=revision)
-    except (OSError, ValueError) as error:
+        settings, _ = SpectrogramCNNConfig.get_config_dict(folder)
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{_expected(source)}, found none: {_first_line(error)}") from error
     if settings.get("model_type") != SpectrogramCNNConfig.model_type:
         raise CheckpointError(f"{_expected(source)}, found a model of type {settings.get('model_type')!r}.")
     try:
         # Pickled weights can run code, and none of ours are.
         loaded: Any = SpectrogramCNNForAudioClassification.from_pretrained(
-            name, revision=revision, use_safetensors=True, output_loading_info=True
+            folder, use_safetensors=True, output_loading_info=True
         )
-        extractor = SpectrogramCNNFeatureExtractor.from_pretrained(name, revision=revision)
+        extractor = SpectrogramCNNFeatureExtractor.from_pretrained(folder)
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{_expected(source)}, found one that does not load: {_first_line(error)}") from error
     model, report = loaded
@@ -85,10 +89,11 @@ def load_feature_extractor(name_or_path: str | os.PathLike[str]) -> SpectrogramC
         CheckpointError: There is none, or it does not load.
     """
     source = os.fspath(name_or_path)
-    name, revision = _split_revision(source)
+    folder = _locate(source)
     try:
-        return SpectrogramCNNFeatureExtractor.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
+        SpectrogramCNNConfig.from_pretrained(folder)  # one that cannot be trained further is refused before any work
+        return SpectrogramCNNFeatureExtractor.from_pretrained(folder)
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{_expected(source)}, found none: {_first_line(error)}") from error
 
 
@@ -110,11 +115,24 @@ def refuse_changes(arguments: Any, names: Sequence[str]) -> None:
             )
 
 
-def _split_revision(source: str) -> tuple[str, str]:
+def _locate(source: str) -> str:
+    """The folder of a checkpoint; one on the Hub is fetched, or without a network taken from the cache.
+
+    transformers would ask for each file by itself, and five times where nobody answers.
+    """
     if os.path.isdir(source):
-        return source, "main"
+        return source
     name, _, revision = source.partition("@")
-    return name, revision or "main"
+    if not HUB_ID.fullmatch(name):
+        raise CheckpointError(f"{_expected(source)}, found none; check --model_name_or_path.")
+    try:
+        return snapshot_download(name, revision=revision or None, allow_patterns=CHECKPOINT_FILES)
+    # What a broken connection raises differs with the version of huggingface_hub.
+    except Exception as error:
+        raise CheckpointError(
+            f"{_expected(source)}, found no such folder, and none on the Hub that can be loaded "
+            f"({_first_line(error).rstrip('.')}); check --model_name_or_path, the network and your access."
+        ) from error
 
 
 def load_backbone_weights(model: SpectrogramCNNForAudioClassification, source: str | os.PathLike[str]) -> None:

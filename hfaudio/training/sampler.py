@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Iterator
+from itertools import islice
+from typing import Any
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import IterableDataset, Sampler
 
 from hfaudio.data.crops import ExampleKey
 
-__all__ = ["SeededSampler"]
+__all__ = ["SeededSampler", "SharedBatches", "SharedStream"]
 
 STEPS = 100  # of the progress of a training
 
@@ -47,3 +49,78 @@ class SeededSampler(Sampler[ExampleKey]):
             # In steps, so that the examples of a batch nearly always agree.
             behind = (self.epoch + place / self.num_examples) / self.num_epochs
             yield ExampleKey(index, seed, min(1.0, math.floor(behind * STEPS) / STEPS))
+
+
+class SharedBatches(Sampler[list[Any]]):
+    """The share of one process in batches that several have together.
+
+    The batches are those of one process with all of the examples. The last one of an epoch may be smaller: its
+    examples are shared out evenly, and where there are fewer of them than processes, the rest have one of them again.
+
+    Args:
+        order: Of the examples.
+        batch_size: Of one process.
+        process: The index of this process.
+        processes: How many there are.
+        drop_last: Leave out the last batch if it is smaller.
+    """
+
+    def __init__(
+        self, order: Sampler[Any], batch_size: int, process: int, processes: int, drop_last: bool = False
+    ) -> None:
+        self.sampler = order
+        self.batch_size = batch_size
+        self.process = process
+        self.processes = processes
+        self.drop_last = drop_last
+
+    def __len__(self) -> int:
+        examples: Any = self.sampler
+        rounded = math.floor if self.drop_last else math.ceil
+        return rounded(len(examples) / (self.batch_size * self.processes))
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        examples = iter(self.sampler)
+        for _ in range(len(self)):
+            batch = list(islice(examples, self.batch_size * self.processes))
+            yield _share(batch, self.process, self.processes)
+
+
+class SharedStream(IterableDataset[Any]):
+    """The share of one process in a stream that knows nothing of processes; see `SharedBatches`.
+
+    Each process reads the whole of it.
+
+    Args:
+        stream: The same in every process.
+        batch_size: Of one process.
+        process: The index of this process.
+        processes: How many there are.
+        drop_last: Leave out the last batch if it is smaller.
+    """
+
+    def __init__(
+        self, stream: IterableDataset[Any], batch_size: int, process: int, processes: int, drop_last: bool = False
+    ) -> None:
+        self.stream = stream
+        self.batch_size = batch_size
+        self.process = process
+        self.processes = processes
+        self.drop_last = drop_last
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tells the stream, if it wants to know."""
+        if hasattr(self.stream, "set_epoch"):
+            self.stream.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[Any]:
+        examples, together = iter(self.stream), self.batch_size * self.processes
+        while batch := list(islice(examples, together)):
+            if self.drop_last and len(batch) < together:
+                return
+            yield from _share(batch, self.process, self.processes)
+
+
+def _share(batch: list[Any], process: int, processes: int) -> list[Any]:
+    bounds = [len(batch) * one // processes for one in (process, process + 1)]
+    return batch[slice(*bounds)] or batch[:1]

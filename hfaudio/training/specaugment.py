@@ -117,16 +117,16 @@ class SpecAugmentCollator:
         waveforms = [example["waveform"] for example in examples]
         labels = torch.from_numpy(np.array([example["labels"] for example in examples]))
         if not all("seed" in example for example in examples):
-            return {**self._extract(waveforms, self.feature_extractor), "labels": labels}
+            return {**self._extract(waveforms, self.feature_extractor, mark_silence=True), "labels": labels}
         extractor = self._for_crops(examples[0].get("crop_samples", self.feature_extractor.crop_samples))
         batch = self._extract(waveforms, extractor)
         self._mix_features(batch, examples, extractor)
         return {**self._change(batch, examples), "labels": labels}
 
     def _extract(
-        self, waveforms: Sequence[np.ndarray], extractor: SpectrogramCNNFeatureExtractor
+        self, waveforms: Sequence[np.ndarray], extractor: SpectrogramCNNFeatureExtractor, mark_silence: bool = False
     ) -> dict[str, Tensor]:
-        return dict(extractor(list(waveforms), sampling_rate=extractor.sampling_rate))
+        return dict(extractor(list(waveforms), sampling_rate=extractor.sampling_rate, mark_silence=mark_silence))
 
     def _for_crops(self, crop_samples: int) -> SpectrogramCNNFeatureExtractor:
         """An extractor that leaves crops as short as they are while they still grow."""

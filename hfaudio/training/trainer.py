@@ -2,22 +2,32 @@
 
 import copy
 import warnings
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
+import datasets
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.trainer_pt_utils import IterableDatasetShard
+from transformers.trainer_utils import seed_worker
 
-from hfaudio.data import DataError
+from hfaudio.data import DataError, StreamedTable
 from hfaudio.model import SpectrogramCNNForAudioClassification
 from hfaudio.training.batch_growth import BatchGrowth, BatchGrowthMixin
 from hfaudio.training.checkpoints import CheckpointPartsMixin
+from hfaudio.training.class_weights import weights_of_examples
 from hfaudio.training.early_stopping import EarlyStopping
 from hfaudio.training.freezing import TrunkFreezer
+from hfaudio.training.keyed_examples import KeyedExamples
 from hfaudio.training.layer_learning_rates import layerwise_groups
 from hfaudio.training.losses import FocalLoss
+from hfaudio.training.mixing import MixedStream
 from hfaudio.training.one_cycle import one_cycle
-from hfaudio.training.sampler import SeededSampler
+from hfaudio.training.sampler import SeededSampler, SharedBatches, SharedStream
+from hfaudio.training.synchronized_batch_norm import synchronize_batch_norms
 from hfaudio.training.training_arguments import AudioTrainingArguments
 from hfaudio.training.weight_averaging import WeightAverage
 
@@ -28,21 +38,22 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
     """Trains an audio classifier with the loss and the schedules that its arguments name.
 
     Args:
-        model: The classifier.
+        model: The classifier; None with a `model_init`, which makes it.
         args: The settings, the loss among them.
-        alpha: `(num_labels,)`, the weight of each class in the loss, or None.
-        **kwargs: Whatever else `Trainer` takes.
+        alpha: `(num_labels,)`, the weight of each class in the loss; None takes those that the settings ask for.
+        **kwargs: Whatever else `Trainer` takes; a `compute_loss_func` is called in place of the loss of the settings.
 
     Raises:
         TypeError: The arguments are not `AudioTrainingArguments`.
+        ValueError: Classes are to be weighted, but there is a loss of one's own, or their numbers are not known.
     """
 
     args: AudioTrainingArguments
 
     def __init__(
         self,
-        model: SpectrogramCNNForAudioClassification,
-        args: AudioTrainingArguments,
+        model: SpectrogramCNNForAudioClassification | None = None,
+        args: AudioTrainingArguments | None = None,
         *,
         alpha: torch.Tensor | None = None,
         **kwargs: Any,
@@ -56,6 +67,7 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
             # The base class cannot smooth the labels of several classes; the loss below can.
             warnings.filterwarnings("ignore", "Label smoothing is not compatible with multi-label")
             super().__init__(model, args, **kwargs)
+        self._synchronize(self.model)
         self.weight_average = WeightAverage(args.ema_decay) if args.ema_decay else None
         if self.weight_average is not None:
             self.add_callback(self.weight_average)
@@ -65,12 +77,32 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
             self.add_callback(EarlyStopping(args.early_stopping_patience))
         if args.batch_growth > 1:
             self.batch_growth = BatchGrowth(args.batch_growth, args.batch_growth_times)
-        self.compute_loss_func = FocalLoss(
-            gamma=args.focal_gamma if args.loss == "focal" else 0.0,
-            alpha=alpha,
-            label_smoothing=args.label_smoothing_factor,
-            multi_label=model.config.problem_type == "multi_label_classification",
-        )
+        own_model: Any = self.model
+        config = own_model.config
+        if self.compute_loss_func is None:
+            if alpha is None:
+                alpha = weights_of_examples(args.class_weights, self.train_dataset, config.class_names)
+            self.compute_loss_func = FocalLoss(
+                gamma=args.focal_gamma if args.loss == "focal" else 0.0,
+                alpha=alpha,
+                label_smoothing=args.label_smoothing_factor,
+                multi_label=config.problem_type == "multi_label_classification",
+            )
+        elif alpha is not None or args.class_weights != "none":
+            raise ValueError(
+                "A compute_loss_func weighs the classes itself, found alpha or class_weights "
+                f"{args.class_weights!r} beside it: give one of them."
+            )
+
+    def call_model_init(self, trial: Any = None) -> Any:
+        """Makes a model by the `model_init`; see `Trainer.call_model_init`."""
+        model = super().call_model_init(trial)
+        self._synchronize(model)
+        return model
+
+    def _synchronize(self, model: Any) -> None:
+        if self.args.sync_batch_norm and self.args.world_size > 1:
+            synchronize_batch_norms(model)
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *args: Any, **kwargs: Any) -> Any:
         """Trains; see `Trainer.train`. What ends up in the model are the averaged weights, if there are such."""
@@ -79,11 +111,17 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Evaluates or predicts, with the averaged weights if there are such."""
-        if self.weight_average is None:
-            return super().evaluation_loop(*args, **kwargs)
-        with self.weight_average.averaged():
-            return super().evaluation_loop(*args, **kwargs)
+        """Evaluates or predicts, with the averaged weights if there are such; each example counts once in the loss."""
+        with nullcontext() if self.weight_average is None else self.weight_average.averaged():
+            output = super().evaluation_loop(*args, **kwargs)
+        # The base class has the mean losses of batches, of which the last ones of several processes are filled up.
+        metrics: Any = output.metrics or {}
+        loss: Any = self.compute_loss_func
+        for name in [name for name in metrics if name.endswith("_loss")]:
+            if self.args.world_size > 1 and output.predictions is not None and output.label_ids is not None:
+                logits, labels = torch.tensor(output.predictions), torch.tensor(output.label_ids)
+                metrics[name] = float(loss(SequenceClassifierOutput(logits=logits), labels))
+        return output
 
     def prediction_step(self, *args: Any, **kwargs: Any) -> Any:
         """Scores one batch in single precision, as whoever loads the model will, however it is trained."""
@@ -137,17 +175,46 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
         return super().create_scheduler(num_training_steps, optimizer)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Returns the batches of one epoch, or of a stream without end."""
-        if not isinstance(self.train_dataset, IterableDataset):
+        """Returns the batches of one epoch, or of a stream without end; of several processes the share of this one."""
+        args, dataset = self.args, self.train_dataset
+        if dataset is None or (args.world_size == 1 and not isinstance(dataset, IterableDataset)):
             return super().get_train_dataloader()
-        # A stream shares itself out; accelerate would have every process read, and throw away, the others' share.
-        return DataLoader(
-            self.train_dataset,
-            batch_size=self._train_batch_size,
+        shares: dict[str, Any]
+        if isinstance(dataset, IterableDataset):
+            # accelerate would have the first process read and collate for all, and put together what is not of one
+            # length; or every process read, and throw away, the others' share of a stream that shares itself out.
+            if args.world_size > 1 and not _shares_itself_out(dataset):
+                dataset = SharedStream(
+                    dataset, self._train_batch_size, args.process_index, args.world_size, args.dataloader_drop_last
+                )
+            shares = {"batch_size": self._train_batch_size, "drop_last": args.dataloader_drop_last}
+        else:
+            dataset = KeyedExamples(dataset)
+            # accelerate would fill up the last batch of an epoch with examples of the first.
+            order = self._get_train_sampler()
+            shares = {
+                "batch_sampler": SharedBatches(
+                    order, self._train_batch_size, args.process_index, args.world_size, args.dataloader_drop_last
+                ),
+                "worker_init_fn": partial(
+                    seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index
+                ),
+            }
+        return _Loader(
+            dataset,
             collate_fn=self.data_collator,
-            num_workers=self.args.dataloader_num_workers,
-            pin_memory=self.args.dataloader_pin_memory,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            multiprocessing_context=args.dataloader_multiprocessing_context,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            **shares,
         )
+
+    def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> DataLoader[Any]:
+        if kwargs.get("is_training") and not isinstance(dataset, IterableDataset):
+            dataset = KeyedExamples(dataset)
+        return super()._get_dataloader(dataset, *args, **kwargs)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # A run that was killed after its last checkpoint has ended already. `Trainer` looks after a step, not before.
@@ -167,6 +234,25 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
             return self.args.num_train_epochs
         step = self._train_batch_size * self.args.world_size * self.args.gradient_accumulation_steps
         return self.args.max_steps * step / examples
+
+
+class _Loader(DataLoader[Any]):
+    """Tells the data set the epoch, as accelerate's loaders do."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by `Trainer` before each epoch."""
+        dataset: Any = self.dataset
+        if hasattr(dataset, "set_epoch"):
+            dataset.set_epoch(epoch)
+
+
+def _shares_itself_out(stream: Any) -> bool:
+    """Whether each process reads its own share of a stream already."""
+    if isinstance(stream, MixedStream):
+        return True  # of a StreamedTable
+    if isinstance(stream, datasets.IterableDataset):
+        return stream._distributed is not None  # by `datasets.distributed.split_dataset_by_node`
+    return isinstance(stream, (StreamedTable, IterableDatasetShard))
 
 
 class _EpochSetter(TrainerCallback):

@@ -160,6 +160,10 @@ class AudioTrainingArguments(TrainingArguments):
         default=None, metadata={"help": "Who made the recordings and under which licence, for the card."}
     )
 
+    sync_batch_norm: bool = field(
+        default=True,
+        metadata={"help": "Let several processes take the statistics of batch norms over all of their examples."},
+    )
     cpu_threads: int | None = field(
         default=None, metadata={"help": "Threads of each process on the CPU [all cores, shared out]."}
     )

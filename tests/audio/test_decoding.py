@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from hfaudio.audio import decoding, opening
+from hfaudio.audio import decoding, opening, stream_audio
 from hfaudio.audio.decoding import UnreadableAudioError, decode_audio, has_torchcodec, read_audio
 
 INSTALL = "; to read it, install FFmpeg and run: pip install 'hfaudio[torchcodec]'"
@@ -240,7 +240,7 @@ def write_rate(path: Path, rate: int) -> None:
     ("write", "reason"),
     [
         (lambda path: path.touch(), "the file is empty (0 bytes)"),
-        (lambda path: path.write_text("these are words"), "no audio, but text"),
+        (lambda path: path.write_text("these are words"), "not readable as audio (it is text)"),
         (lambda path: path.mkdir(), "cannot be opened (Is a directory)"),
         (lambda path: None, "cannot be opened (No such file or directory)"),
         (lambda path: soundfile.write(path, np.zeros(0), 16_000), "holds no samples"),
@@ -370,6 +370,36 @@ def test_an_mp3_stream_of_variable_bit_rate_that_does_not_tell_its_length_is_rea
         assert np.array_equal(read_audio(stream, start=4.0, end=4.1).samples, audio.samples[176_400:180_810])
 
 
+@pytest.mark.parametrize("scale", [32_768.0, 2.0**31])
+def test_integers_as_floats_are_kept(tmp_path, rng, scale: float) -> None:
+    sound = noise(rng, 0.5)
+    sound[0] = -1.0
+    soundfile.write(tmp_path / "a.wav", sound * scale, 16_000, subtype="FLOAT")
+    audio = read_audio(tmp_path / "a.wav")
+    assert audio.peak == scale
+    assert np.array_equal(audio.samples, sound[:, 0] * np.float32(scale))
+    soundfile.write(tmp_path / "a.wav", sound * scale * 1.01, 16_000, subtype="FLOAT")
+    if scale > 32_768:
+        with pytest.raises(UnreadableAudioError, match=r"^holds samples of 2\.2e\+09 times full scale"):
+            read_audio(tmp_path / "a.wav")
+
+
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "zero.wav").symlink_to("/dev/zero")
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    for decoder in ("auto", "soundfile"):
+        for name, reason in (
+            ("pipe.wav", r"is a named pipe \(FIFO\), no file"),
+            ("zero.wav", "is a device, no file"),
+            ("loop.wav", r"cannot be opened \(Too many levels of symbolic links\)"),
+        ):
+            with pytest.raises(UnreadableAudioError, match=f"^{reason}$"):
+                read_audio(tmp_path / name, decoder)
+            with pytest.raises(UnreadableAudioError, match=f"^{reason}$"):
+                list(stream_audio(tmp_path / name, 16_000, decoder))
+
+
 @pytest.mark.usefixtures("either")
 def test_a_headerless_file_is_named(tmp_path) -> None:
     (tmp_path / "a.raw").write_bytes(bytes(100))
@@ -403,7 +433,7 @@ def test_torchcodec_refuses_what_soundfile_refuses(write_tone, tmp_path) -> None
     write_rate(path, 3)
     with pytest.raises(UnreadableAudioError, match="^a sampling rate of 3 Hz is outside"):
         read_audio(path, "torchcodec")
-    path.write_text("these are words")
+    path.write_bytes(bytes([1, 2, 3]) * 100)
     with pytest.raises(UnreadableAudioError, match=r"^not readable by torchcodec \(.+\)$"):
         read_audio(path, "torchcodec")
 
@@ -460,7 +490,7 @@ def test_without_torchcodec_m4a_is_named_with_what_to_install(
 @pytest.mark.usefixtures("torchcodec")
 def test_reasons_do_not_tell_where_in_torchcodec_they_arose() -> None:
     with pytest.raises(UnreadableAudioError) as error:
-        read_audio(b"these are words", "torchcodec")
+        read_audio(bytes([1, 2, 3]) * 100, "torchcodec")
     assert str(error.value).startswith("not readable by torchcodec (Failed to open input buffer")
 
 

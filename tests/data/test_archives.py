@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hfaudio.data import archives
+from hfaudio.data import archive_cache, archives
 from hfaudio.data.archives import is_archive, unpack_archive
 from hfaudio.data.errors import DataError
 
@@ -82,7 +82,7 @@ def test_archive_becomes_a_folder_named_by_its_content(kind: str, tmp_path: Path
     folder = unpack_archive(str(archive), str(tmp_path / "new" / "cache"))
     assert folder == tmp_path / "new" / "cache" / hashlib.sha256(archive.read_bytes()).hexdigest() / "sounds"
     assert contents(folder.parent) == SOUNDS
-    assert list((tmp_path / "new" / "cache").iterdir()) == [folder.parent]
+    assert [path for path in (tmp_path / "new" / "cache").iterdir() if path.is_dir()] == [folder.parent]
 
 
 @KINDS
@@ -602,7 +602,7 @@ def test_another_process_finishing_first(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(archives, "_unpack", unpack_while_another_process_finishes)
     folder = unpack_archive(archive, tmp_path / "cache")
     assert contents(folder.parent) == SOUNDS
-    assert list((tmp_path / "cache").iterdir()) == [folder.parent]
+    assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()] == [folder.parent]
 
 
 @KINDS
@@ -612,4 +612,66 @@ def test_several_at_once(kind: str, tmp_path: Path) -> None:
         folders = set(pool.map(lambda _: unpack_archive(archive, tmp_path / "cache"), range(8)))
     assert len(folders) == 1
     assert contents(folders.pop().parent) == SOUNDS
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert len([path for path in (tmp_path / "cache").iterdir() if path.is_dir()]) == 1
+
+
+@KINDS
+def test_what_is_both_large_and_many_times_its_archive_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silence = write_archive(tmp_path / f"silence.{kind}", {"s/a.wav": bytes(100_000), "s/__MACOSX/b": bytes(100_000)})
+    noise = write_archive(tmp_path / f"noise.{kind}", {"s/a.wav": os.urandom(150_000)})
+    monkeypatch.setattr(archives, "_LARGE_BYTES", 100_001)
+    assert_refused(
+        silence,
+        "Expected {archive} to unpack to at most 20 times its size or 100,001 bytes, found more, as in archives made "
+        "to fill a disk; if you trust it (digital silence packs so well), give --allow_large_archives.",
+    )
+    for archive, allowed in ((noise, False), (silence, True)):
+        folder = unpack_archive(archive, tmp_path / "cache", allow_large_archives=allowed)
+        assert (folder / "a.wav").stat().st_size >= 100_000
+    assert unpack_archive(silence, tmp_path / "cache").is_dir()  # it is there already
+    monkeypatch.setattr(archives, "_LARGE_BYTES", 200_000)
+    assert unpack_archive(silence, tmp_path / "other").is_dir()
+
+
+def test_sizes_in_headers_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = write_zip(tmp_path / "s.zip", {"s/a.wav": bytes(300_000)})
+    monkeypatch.setattr(archives, "_LARGE_BYTES", 100_000)
+    entries = archives._read_entries
+    monkeypatch.setattr(archives, "_read_entries", lambda file: (one._replace(size=1) for one in entries(file)))
+    assert_refused(archive, "Expected {archive} to unpack to at most 20 times its size or 100,000 bytes, found more")
+
+
+def test_an_archive_makes_room_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive_cache.release(first := unpack_archive(write_zip(tmp_path / "a.zip", {"a.wav": b"1"}), tmp_path / "cache"))
+    monkeypatch.setenv("HFAUDIO_ARCHIVE_CACHE_BYTES", "0")
+    second = unpack_archive(write_zip(tmp_path / "b.zip", {"b.wav": b"2"}), tmp_path / "cache")
+    assert (first.exists(), contents(second)) == (False, {"b.wav": b"2"})
+    assert contents(unpack_archive(tmp_path / "a.zip", tmp_path / "cache")) == {"a.wav": b"1"}
+    assert second.exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize("damage", ["removed", "changed", "added", "without its table"])
+def test_a_folder_that_was_changed_in_the_cache_is_unpacked_anew_and_said(tmp_path, caplog, kind, damage) -> None:
+    archive = write_archive(tmp_path / f"a.{kind}", SOUNDS)
+    cache = tmp_path / "cache"
+    folder = unpack_archive(archive, cache)
+    path = folder / "dog" / "b.wav"
+    if damage == "removed":
+        path.unlink()
+    elif damage == "changed":
+        path.write_bytes(b"twO" * 200_000)
+    elif damage == "added":
+        (folder / "dog" / "c.wav").touch()
+    else:
+        next(cache.glob("*.contents")).unlink()
+    assert contents(unpack_archive(archive, cache)) == {
+        name.removeprefix("sounds/"): data for name, data in SOUNDS.items()
+    }
+    assert f"Unpacking {archive.name} anew: files in {cache}" in caplog.text
+    caplog.clear()
+    unpack_archive(archive, cache)
+    assert not caplog.records
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 1

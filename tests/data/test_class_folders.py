@@ -195,7 +195,7 @@ def test_links_that_put_files_into_several_classes_are_told(write_tone, tmp_path
     (folder / "cat" / "d.wav").symlink_to(folder / "bird" / "d.wav")
     list_class_folders(folder)
     assert caplog.messages == [
-        "Links put 3 files into several classes, where they contradict each other: bird/d.wav and cat/d.wav, "
+        "Links put files into several classes, where they contradict each other: bird/d.wav and cat/d.wav, "
         "cat/more/a.wav and dog/a.wav, cat/more/b.wav and dog/b.wav"
     ]
 
@@ -209,3 +209,50 @@ def test_parts_within_the_classes_are_folds(write_tone, tmp_path) -> None:
         ("dog", "Train"),
         ("train", None),
     ]
+
+
+def test_what_may_be_a_recording_is_listed_whatever_its_ending(tmp_path) -> None:
+    (tmp_path / "x").mkdir()
+    for name in ("a.AIFC", "b.3gp", "c", "d.unknown", "e.WAV"):
+        (tmp_path / "x" / name).write_bytes(bytes(range(100)))
+    for name in ("cover.jpg", "notes.txt", "README", ".hidden.wav", "empty"):
+        (tmp_path / "x" / name).write_text("" if name == "empty" else "words")
+    os.mkfifo(tmp_path / "x" / "pipe.wav")
+    os.mkfifo(tmp_path / "x" / "pipe")
+    names = ["a.AIFC", "b.3gp", "c", "d.unknown", "e.WAV", "pipe.wav"]
+    assert [os.path.basename(path) for path in find_files(tmp_path)] == names
+    assert [one.file_name for one in list_class_folders(tmp_path).recordings] == [f"x/{name}" for name in names]
+
+
+def test_parts_with_classes_of_their_own_within_a_class_are_refused(write_tone, tmp_path) -> None:
+    for name in ("data/train/cat/a", "data/test/cat/b", "noise/c"):
+        write_tone(f"s/{name}.wav")
+    with pytest.raises(
+        DataError,
+        match="Expected classes in .*s, found data with the parts test, train, beside noise; give .*s/data as",
+    ):
+        list_class_folders(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (["anna/yes/a", "anna/no/a", "bert/yes/a", "bert/no/a", "bert/on/a"], True),
+        (["cat/train/a", "cat/test/a", "dog/train/a", "dog/test/a"], False),
+        (["cat/monday/a", "dog/monday/a"], False),
+        (["cat/monday/a", "cat/friday/a", "cat/b", "dog/monday/a", "dog/friday/a"], False),
+    ],
+)
+def test_sub_folders_that_may_be_the_classes_are_told(tmp_path, caplog, files: list[str], told: bool) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{file}.wav").touch()
+    list_class_folders(tmp_path)
+    assert (
+        caplog.messages
+        == [
+            "Took anna, bert for the classes, and not the sub-folders no, yes that they share; if those are the "
+            "classes, write a metadata.csv."
+        ]
+        * told
+    )

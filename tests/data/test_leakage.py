@@ -4,7 +4,7 @@ import pytest
 
 from hfaudio.data import DataError
 from hfaudio.data.leakage import check_parts, connected_groups, shared_values, warn_of_near_duplicates
-from hfaudio.data.near_duplicates import FINGERPRINT_SIZE
+from hfaudio.data.near_duplicates import FINGERPRINT_SIZE, near_duplicate_groups
 
 
 @pytest.mark.parametrize(
@@ -78,22 +78,36 @@ def test_parts_that_share_nothing_pass(make_rows, caplog) -> None:
     assert caplog.text == ""
 
 
-NAMES = [f"{index}.wav" for index in range(16)]
 DISTINCT = np.eye(8, FINGERPRINT_SIZE, dtype=np.float16)
+
+
+def warn(fingerprints: np.ndarray, held_out: np.ndarray) -> int:
+    names = [f"{index}.wav" for index in range(len(fingerprints))]
+    return warn_of_near_duplicates(names, fingerprints, near_duplicate_groups(fingerprints), held_out)
 
 
 def test_recordings_that_sound_alike_are_named_and_counted(caplog) -> None:
     second_half = np.arange(4) >= 2
-    assert warn_of_near_duplicates(NAMES[:4], DISTINCT[[0, 1, 2, 1]], second_half) == 1
+    assert warn(DISTINCT[[0, 1, 2, 1]], second_half) == 1
     assert (
-        "The score may flatter: 1 pairs of recordings on both sides of the split sound alike: 1.wav and 3.wav"
+        "The score may flatter: 1 of 2 held-out recordings sound like one that is trained on: 1.wav and 3.wav"
         in caplog.text
     )
     assert "and more" not in caplog.text
-    assert warn_of_near_duplicates(NAMES, np.tile(DISTINCT, (2, 1)), np.arange(16) >= 8) == 8
+    assert warn(np.tile(DISTINCT, (2, 1)), np.arange(16) >= 8) == 8
     assert caplog.text.rstrip().endswith("4.wav and 12.wav, and more")
 
 
+def test_of_many_alike_the_most_alike_two_are_named_once(caplog) -> None:
+    angles = np.where(np.arange(1000) < 900, np.arange(1000) * 1e-3, 1.2)  # 0.3 between the sides ...
+    angles[999] = angles[7]  # ... but for these two
+    fingerprints = np.zeros((1000, FINGERPRINT_SIZE), np.float32)
+    fingerprints[:, 0], fingerprints[:, 1] = np.cos(angles), np.sin(angles)
+    assert warn(fingerprints, np.arange(1000) >= 900) == 100
+    assert "100 of 100 held-out recordings" in caplog.text
+    assert caplog.text.rstrip().endswith("7.wav and 999.wav, and more")
+
+
 def test_recordings_that_sound_alike_on_one_side_are_no_leak(caplog) -> None:
-    assert warn_of_near_duplicates(NAMES[:4], DISTINCT[[0, 0, 1, 1]], np.arange(4) >= 2) == 0
+    assert warn(DISTINCT[[0, 0, 1, 1]], np.arange(4) >= 2) == 0
     assert caplog.text == ""

@@ -316,10 +316,33 @@ def test_fold_and_group_columns_are_found_unless_turned_off(sounds, column: str)
         (
             "file_name,label\nx.wav,y\n",
             {},
-            "the first x.wav; put the table where its paths start, or name the column with --file_column.",
+            "the first x.wav: no such file (line 2 of metadata.csv); put the table where its paths start, or name "
+            "the column with --file_column.",
         ),
         ("file_name,label\n", {}, "Expected recordings in {csv}, found no rows; add one line for each file."),
         ("", {}, "Expected a column 'file_name' in {csv}, found no columns;"),
+        (
+            "a.wav,x\nb.wav,y\n",
+            {},
+            "Expected a column 'file_name' in {csv}, found a.wav, x; write the names of the columns into the "
+            "first line.",
+        ),
+        (
+            "file_name,label,label\na.wav,x,y\n",
+            {},
+            "Expected every column once in {csv}, found label again; rename one.",
+        ),
+        (
+            "file_name,label\na.wav,car, idling\n",
+            {},
+            "Expected 2 cells in line 2 of {csv}, as in its first line, found 3; put text that holds the "
+            "separator into",
+        ),
+        (
+            "file_name,label\nhttp://a/b.wav,x\n",
+            {},
+            "found none of 1, the first http://a/b.wav: a URL, and nothing is",
+        ),
         (
             "file_name,label,t\na.wav,x,soon\n",
             {"start": "t"},

@@ -9,7 +9,7 @@ from hfaudio.data.near_duplicates import (
     FINGERPRINT_SIZE,
     SIMILARITY_THRESHOLD,
     acoustic_fingerprint,
-    near_duplicate_pairs,
+    near_duplicate_groups,
 )
 
 RATE = 16000
@@ -54,13 +54,15 @@ DISGUISES = {
 def test_a_sound_in_other_clothes_is_found(make, disguise: str) -> None:
     samples = make(0)
     disguised = DISGUISES[disguise](samples)
-    assert similarity(acoustic_fingerprint(samples, RATE), acoustic_fingerprint(disguised, RATE)) > 0.5
+    found = similarity(acoustic_fingerprint(samples, RATE), acoustic_fingerprint(disguised, RATE))
+    assert found >= SIMILARITY_THRESHOLD
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100])
 def test_rates_can_be_compared(rate: int) -> None:
     resampled = scipy.signal.resample(sound(0), 4 * rate)
-    assert similarity(acoustic_fingerprint(sound(0), RATE), acoustic_fingerprint(resampled, rate)) > 0.5
+    found = similarity(acoustic_fingerprint(sound(0), RATE), acoustic_fingerprint(resampled, rate))
+    assert found >= SIMILARITY_THRESHOLD
 
 
 @pytest.mark.parametrize("seconds", [0.5, 4.0])
@@ -68,7 +70,7 @@ def test_rates_can_be_compared(rate: int) -> None:
 def test_different_sounds_are_not(make, seconds: float) -> None:
     fingerprints = np.stack([acoustic_fingerprint(make(seed, seconds), RATE) for seed in range(50)])
     np.testing.assert_allclose(np.linalg.norm(fingerprints.astype(np.float64), axis=1), 1, atol=1e-3)
-    assert len(near_duplicate_pairs(fingerprints)) == 0
+    assert len(set(near_duplicate_groups(fingerprints))) == len(fingerprints)
 
 
 def test_two_clocks_of_the_same_pace_are_two() -> None:
@@ -102,7 +104,7 @@ def test_where_nothing_can_be_said_the_fingerprint_is_zero(samples: np.ndarray) 
     assert fingerprint.dtype == np.float16
     assert fingerprint.shape == (FINGERPRINT_SIZE,)
     assert not fingerprint.any()
-    assert len(near_duplicate_pairs(np.stack([fingerprint, fingerprint]))) == 0
+    assert len(set(near_duplicate_groups(np.stack([fingerprint, fingerprint])))) == 2
 
 
 def test_rates_too_low_for_the_bands_give_zeros() -> None:
@@ -116,25 +118,69 @@ def test_only_the_first_minute_counts() -> None:
     np.testing.assert_array_equal(acoustic_fingerprint(minute, RATE), acoustic_fingerprint(longer, RATE))
 
 
-def test_blocks_find_the_pairs_that_a_plain_comparison_finds(monkeypatch) -> None:
+def grouped(fingerprints: np.ndarray, threshold: float = SIMILARITY_THRESHOLD) -> list[list[int]]:
+    """The groups as lists of indices, in the order of their first."""
+    groups = near_duplicate_groups(fingerprints, threshold).tolist()
+    return [[row for row, own in enumerate(groups) if own == group] for group in dict.fromkeys(groups)]
+
+
+def plainly_grouped(fingerprints: np.ndarray, threshold: float) -> list[list[int]]:
+    """The same by following every pair."""
+    similar = fingerprints.astype(np.float32) @ fingerprints.astype(np.float32).T >= threshold
+    found: list[list[int]] = []
+    for row in range(len(fingerprints)):
+        if not any(row in group for group in found):
+            group, new = {row}, {row}
+            while new:
+                new = {int(other) for one in new for other in np.flatnonzero(similar[one])} - group
+                group |= new
+            found.append(sorted(group))
+    return found
+
+
+@pytest.mark.parametrize("block", [1, 4, 64])
+def test_blocks_find_the_groups_that_a_plain_comparison_finds(block: int, monkeypatch) -> None:
     rng = np.random.default_rng(0)
-    distinct = rng.standard_normal((9, 16))
-    distinct /= np.linalg.norm(distinct, axis=1, keepdims=True)
-    fingerprints = distinct[rng.integers(0, 9, 23)].astype(np.float16)
-    others = distinct[rng.integers(0, 9, 11)].astype(np.float16)
-    similar = fingerprints.astype(np.float32) @ fingerprints.astype(np.float32).T >= 0.9
-    across = fingerprints.astype(np.float32) @ others.astype(np.float32).T >= 0.9
-    monkeypatch.setattr(near_duplicates, "BLOCK", 4)
-    pairs = near_duplicate_pairs(fingerprints, threshold=0.9)
-    assert len(pairs) > 0
-    np.testing.assert_array_equal(pairs, np.argwhere(np.triu(similar, 1)))
-    np.testing.assert_array_equal(near_duplicate_pairs(fingerprints, others, 0.9), np.argwhere(across))
+    monkeypatch.setattr(near_duplicates, "BLOCK", block)
+    for count in (0, 1, 2, 23, 64):
+        # So few dimensions that chains form: alike through others, and not directly.
+        fingerprints = rng.standard_normal((count, 6))
+        fingerprints = (fingerprints / np.linalg.norm(fingerprints, axis=1, keepdims=True)).astype(np.float16)
+        fingerprints[count // 2 : count // 2 + 1] = 0
+        assert grouped(fingerprints, 0.8) == plainly_grouped(fingerprints, 0.8)
 
 
-def test_pairs_across_two_sets_hold_an_index_into_each() -> None:
-    train = np.stack([acoustic_fingerprint(sound(seed), RATE) for seed in (0, 1, 2)])
-    test = np.stack([acoustic_fingerprint(sound(seed)[3000:], RATE) for seed in (5, 2)])
-    assert near_duplicate_pairs(train, test).tolist() == [[2, 1]]
-    assert near_duplicate_pairs(train).tolist() == []
-    assert near_duplicate_pairs(train, test[:0]).shape == (0, 2)
-    assert near_duplicate_pairs(train[:0]).shape == (0, 2)
+def test_a_chain_across_blocks_is_one_group(monkeypatch) -> None:
+    monkeypatch.setattr(near_duplicates, "BLOCK", 8)
+    angles = np.random.default_rng(0).permutation(60) * np.pi / 100
+    fingerprints = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    assert grouped(fingerprints, np.cos(1.1 * np.pi / 100)) == [list(range(60))]
+
+
+def test_however_many_are_alike_they_are_one_group(monkeypatch) -> None:
+    monkeypatch.setattr(near_duplicates, "BLOCK", 128)
+    fingerprints = np.tile(acoustic_fingerprint(sound(0), RATE), (1000, 1))
+    fingerprints[500] = acoustic_fingerprint(sound(1), RATE)
+    assert grouped(fingerprints) == [[*range(500), *range(501, 1000)], [500]]
+
+
+def test_what_is_shifted_is_in_the_group_of_what_it_was() -> None:
+    sounds = [sound(0), sound(1), sound(2), sound(5), sound(2)[3000:]]
+    assert grouped(np.stack([acoustic_fingerprint(samples, RATE) for samples in sounds])) == [[0], [1], [2, 4], [3]]
+
+
+def test_short_sounds_of_one_voice_are_different() -> None:
+    """Half-second utterances: one voice, whose formants move differently for each word."""
+    rate, fingerprints = 8000, []
+    for word in range(40):
+        rng = np.random.default_rng(word)
+        time = np.arange(round(0.6 * rate)) / rate
+        voice = np.sum([np.sin(2 * np.pi * 120 * harmonic * time) / harmonic for harmonic in range(1, 30)], axis=0)
+        samples = np.zeros(len(time))
+        for low, high in ((250, 850), (900, 2200), (2300, 3000)):
+            center = np.interp(time, np.linspace(0, 0.6, 4), rng.uniform(low, high, 4))
+            sweep = np.cos(2 * np.pi * np.cumsum(center) / rate)
+            samples += scipy.signal.lfilter([1], [1, -0.95], voice) * sweep
+        samples *= np.interp(time, [0, 0.1, 0.45, 0.6], [0.01, 1, 1, 0.01])
+        fingerprints.append(acoustic_fingerprint(samples.astype(np.float32), rate))
+    assert len(grouped(np.stack(fingerprints))) == 40

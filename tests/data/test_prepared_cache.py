@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 import soundfile
 
 from hfaudio.data import prepared_cache as module
+from hfaudio.data import sealed_file
 from hfaudio.data.errors import DataError
 from hfaudio.data.prepared_cache import DecodingSettings, cached_shards
 from hfaudio.data.ready_datasets import list_dataset
@@ -102,7 +105,7 @@ def test_long_recordings_are_written_before_more_are_read(two_classes, cache, mo
 def test_a_shard_that_is_written_in_pieces_is_whole(two_classes, cache, monkeypatch) -> None:
     expected = prepare(two_classes)
     shutil.rmtree(cache)
-    monkeypatch.setattr(module, "WRITTEN_AT_ONCE", 1_000)
+    monkeypatch.setattr(sealed_file, "WRITTEN_AT_ONCE", 1_000)
     assert prepare(two_classes) == expected
 
 
@@ -329,6 +332,51 @@ def test_a_process_that_dies_is_named(two_classes, decoded, monkeypatch) -> None
     assert sorted(kept + decoded()) == NAMES
 
 
+SLOW = """
+import os, signal, sys, time
+from pathlib import Path
+from hfaudio.data import prepared_cache as module
+from hfaudio.data.sources import list_recordings
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+measure = module.measure_recording
+module.SMALLEST_SHARD = 1
+
+def measure_slowly(*arguments):
+    os.write(1, b"begun\\n")
+    time.sleep(1)
+    return measure(*arguments)
+
+module.measure_recording = measure_slowly
+module.cached_shards(list_recordings(sys.argv[1]).recordings, module.DecodingSettings(), 2)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_one_that_is_stopped_and_what_is_decoded_is_kept(two_classes, tmp_path, number) -> None:
+    command = [sys.executable, "-c", SLOW, str(two_classes)]
+    environment = os.environ | {"HF_HOME": str(tmp_path / "home")}
+    main = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert main.stdout is not None
+    for _ in range(4):  # recordings
+        main.stdout.readline()
+    if number == signal.SIGINT:  # as Ctrl-C: to all
+        os.killpg(main.pid, number)
+    else:
+        os.kill(main.pid, number)
+    _, said = main.communicate(timeout=60)  # which waits for all that could still write
+    assert main.returncode == -number
+    assert said.count("Traceback") == (number == signal.SIGINT)  # its own, which scripts answer with one line
+    cache = tmp_path / "home" / "datasets" / "hfaudio" / f"decoded-{module.CACHE_VERSION}"
+    shards = list(cache.glob("*.arrow"))
+    assert len(shards) >= 1
+    assert all(map(sealed_file.is_sealed, shards))
+    if number == signal.SIGINT:
+        assert partial_files(cache) == []
+
+
 def test_no_process_goes_on_after_an_error(two_classes, cache, monkeypatch) -> None:
     def fail_or_take_long(recording: Recording, *_: object) -> None:
         time.sleep(0.0 if recording.file_name == "high/0.wav" else 0.3)
@@ -358,18 +406,147 @@ def test_a_full_disk_is_named(two_classes, cache, monkeypatch, number: int) -> N
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_disk_that_fills_while_a_shard_is_written_is_named(two_classes, cache, monkeypatch) -> None:
-    monkeypatch.setattr(module, "_FileInPieces", lambda _, mode: io.FileIO("/dev/full", mode))
+    monkeypatch.setattr(module, "SealedFile", lambda _, mode: io.FileIO("/dev/full", mode))
     with pytest.raises(DataError, match="found the disk full; free some"):
+        prepare(two_classes)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EFBIG, errno.EIO])
+def test_a_cache_that_cannot_be_written_is_named_before_anything_is_decoded(
+    two_classes, cache, decoded, monkeypatch, number: int
+) -> None:
+    def refuse(dir: Path) -> None:
+        raise OSError(number, os.strerror(number), str(dir))
+
+    prepare(two_classes)
+    decoded()
+    monkeypatch.setattr(module.tempfile, "TemporaryFile", refuse)
+    prepare(two_classes)  # what is decoded can be read
+    sentence = (
+        f"Expected a cache of decoded recordings that can be read and written in {cache}, found {os.strerror(number)} "
+        f"({cache}); set HF_DATASETS_CACHE to a folder of yours."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(sentence)}$"):
+        prepare(two_classes, DecodingSettings(8_000))
+    assert decoded() == []
+
+
+def test_a_file_in_the_place_of_the_cache_is_named(two_classes, tmp_path, cache) -> None:
+    (tmp_path / "cache").touch()
+    with pytest.raises(DataError, match=r"found Not a directory \(.*\); set HF_DATASETS_CACHE to a folder of yours"):
         prepare(two_classes)
 
 
 def test_other_errors_of_the_disk_are_not_hidden(two_classes, cache, monkeypatch) -> None:
     def replace(*_: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
+        raise OSError(errno.EBUSY, "busy")
 
     monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(PermissionError):
+    with pytest.raises(OSError, match="busy"):
         prepare(two_classes)
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 30)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def flip_seal(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "cut": cut,
+    "flipped": flip,
+    "its hash flipped": flip_seal,
+    "empty": lambda path: os.truncate(path, 0),
+    "gone": Path.unlink,
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"more"),
+    "without a hash": lambda path: os.truncate(path, path.stat().st_size - sealed_file.SEAL_BYTES),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_damaged_shard_is_made_anew_and_said(two_classes, cache, decoded, caplog, damage: str, moved: bool) -> None:
+    expected = prepare(two_classes)
+    decoded()
+    shard = max(cache.glob("*.arrow"))
+    DAMAGES[damage](shard)
+    if moved:  # then the names do not lead to the shards, but the contents of the files do
+        two_classes = two_classes.rename(two_classes.with_name("moved"))
+    assert prepare(two_classes) == expected
+    assert len(decoded()) == 1
+    if damage != "gone" and not moved:
+        assert f"Decoding 1 recordings anew: {shard} is damaged" in caplog.text
+    caplog.clear()
+    assert prepare(two_classes) == expected
+    assert decoded() == []
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("content", ["", "0", "../../etc/passwd", "\0", "ü", "f" * 32 + ".arrow"])
+def test_a_damaged_name_leads_to_no_other_file(two_classes, cache, decoded, content: str) -> None:
+    expected = prepare(two_classes)
+    decoded()
+    for name_file in cache.glob("*.name"):
+        name_file.write_text(content)
+    assert prepare(two_classes) == expected
+    assert decoded() == []  # the content leads to the shards
+    assert all(module.SHARD_NAME.fullmatch(path.read_text()) for path in cache.glob("*.name"))
+
+
+def test_two_runs_that_make_the_same_shard_anew_do_not_disturb_each_other(two_classes, cache) -> None:
+    expected = prepare(two_classes)
+    for shard in cache.glob("*.arrow"):
+        flip(shard)
+
+    def run() -> None:
+        assert prepare(two_classes, num_proc=2) == expected
+
+    processes = [FORK.Process(target=run) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert all(map(sealed_file.is_sealed, cache.glob("*.arrow")))
+
+
+def test_a_shard_that_is_in_use_stays_readable_when_it_goes(two_classes, cache) -> None:
+    recordings = list_recordings(two_classes).recordings
+    rows = [datasets.Dataset.from_file(str(shard)) for shard in cached_shards(recordings, SETTINGS, 1)]
+    shutil.rmtree(cache)
+    expected = prepare(two_classes)
+    assert [row for part in rows for row in part["waveform"][:]] == expected
+
+
+def test_a_shard_is_read_once_in_a_process(two_classes, cache, monkeypatch) -> None:
+    prepare(two_classes)
+    sealed_file._sealed.clear()
+    read = []
+    hashed = sealed_file.xxhash.xxh3_128
+    monkeypatch.setattr(sealed_file.xxhash, "xxh3_128", lambda *data: read.append(1) or hashed(*data))
+    for _ in range(3):
+        prepare(two_classes)
+    assert len(read) == 8
+
+
+def test_what_dead_processes_left_goes_and_what_others_write_stays(two_classes, cache) -> None:
+    prepare(two_classes)
+    old, young = cache / ".a.arrow-1", cache / ".b.arrow-2"
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (0, 0))
+    prepare(two_classes, DecodingSettings(8_000))
+    assert partial_files(cache) == [young]
 
 
 @pytest.mark.parametrize(

@@ -393,3 +393,21 @@ def test_folders_named_like_parts_are_folds(write_tone) -> None:
     assert [r.fold for r in list_one(dataset.add_column("fold", [1, 2, 3]))] == ["1", "2", "3"]
     parts = datasets.DatasetDict(train=dataset)
     assert [r.fold for r in list_one(parts)] == ["train"] * 3
+
+
+def test_paths_of_a_data_frame(tones) -> None:
+    text = datasets.Value("large_string")
+    features = datasets.Features({"path": text, "label": text})
+    rows = {"path": [str(path) for path in tones], "label": ["x", "y", "x"]}
+    recordings = list_one(datasets.Dataset.from_dict(rows, features=features))
+    assert [(r.audio, r.labels) for r in recordings] == [
+        (str(path), (label,)) for path, label in zip(tones, "xyx", strict=True)
+    ]
+
+
+def test_a_column_of_neither_recordings_nor_paths_is_named(tones) -> None:
+    dataset = embedded(tones, number=[1, 2, 3])
+    with pytest.raises(
+        DataError, match="Expected recordings or paths in column 'number', found Value.*; name another"
+    ):
+        list_one(dataset, file="number")

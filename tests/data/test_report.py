@@ -143,10 +143,10 @@ def test_copies_are_found_with_what_contradicts(report) -> None:
 
 
 def test_near_duplicates_are_found_without_copies(report) -> None:
-    (pair,) = report.overlaps.near_duplicates
-    assert (pair.one.file_name, pair.other.file_name) == ("3.wav", "louder.wav")
-    assert pair.similarity > 0.9
-    assert (pair.labels_differ, pair.folds_differ, pair.groups_differ) == (False, True, True)
+    (own,) = report.overlaps.near_duplicates
+    assert [place.file_name for place in own.recordings] == ["3.wav", "louder.wav"]
+    assert own.similarity > 0.9
+    assert (own.labels_differ, own.folds_differ, own.groups_differ) == (False, True, True)
 
 
 def test_folds_share_what_was_put_there(report) -> None:
@@ -288,7 +288,7 @@ def test_many_rows_are_cut_in_the_page_and_whole_in_the_file(constructed, tmp_pa
     facts = json.loads((tmp_path / "page.json").read_text(encoding="utf-8"))
     assert len(facts["left_out"]) == 70
     assert facts["suspicious"] == 1
-    assert facts["overlaps"]["near_duplicates"][0]["one"]["file_name"] == "3.wav"
+    assert facts["overlaps"]["near_duplicates"][0]["recordings"][0]["file_name"] == "3.wav"
 
 
 def test_many_classes_are_cut(write_tone, tmp_path) -> None:

@@ -1,8 +1,10 @@
+import errno
 import os
 import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
@@ -350,7 +352,7 @@ def test_a_folder_too_deep_is_found(write_tone, tmp_path, caplog, nested: str) -
         (f"{nested}/dog/b.wav", ("dog",)),
     ]
     assert listing.left_out == [LeftOut("loose.wav", "lies in no class folder")]
-    assert f"The data set is taken from {tmp_path / 's' / nested.split('/')[0]}:" in caplog.messages[0]
+    assert f"The data set is taken from {tmp_path / 's' / nested.split('/')[0]}, the only folder" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("content", ["parts", "metadata.csv", "ESC-50"])
@@ -408,10 +410,11 @@ def test_tables_named_like_parts(write_tone, tmp_path) -> None:
 
 def test_a_table_that_is_not_read_is_told(two_classes, caplog) -> None:
     (two_classes / "labels.csv").write_text("file_name,label\n")
+    (two_classes / "metadata.json").touch()
     list_recordings(two_classes)
     assert caplog.messages == [
-        f"Not read, though they lie in {two_classes}: labels.csv; give a table as the data set if it names the "
-        "classes."
+        f"Not read, though they lie in {two_classes}: labels.csv, metadata.json; give a table (.csv, .tsv, "
+        ".jsonl, .parquet) as the data set if it names the classes."
     ]
 
 
@@ -420,3 +423,45 @@ def test_archives_in_a_folder_are_named(tmp_path) -> None:
         (tmp_path / name).touch()
     with pytest.raises(DataError, match="found archives, which are not unpacked within others: cat.zip, dog.tar.gz;"):
         list_recordings(tmp_path)
+
+
+def test_of_a_table_named_like_a_part_the_files_may_lie_in_the_part(write_tone, tmp_path) -> None:
+    for part in ("train", "test"):
+        write_tone(f"s/{part}/a.wav")
+        (tmp_path / "s" / f"{part}.csv").write_text("file_name,label\na.wav,x\n")
+    recordings = list_recordings(tmp_path / "s").recordings
+    assert [r.audio for r in recordings] == [str(tmp_path / "s" / part / "a.wav") for part in ("test", "train")]
+
+
+@pytest.mark.parametrize("source", [None, 3, {"a": "b"}, [None], datasets.IterableDataset.from_generator(list)])
+def test_something_else_is_named(source: Any) -> None:
+    with pytest.raises(DataError, match=r"^Expected a path, .* or a DatasetDict, found (NoneType|int|dict|Iterable)"):
+        list_recordings(source)
+
+
+@pytest.mark.parametrize("depth", ["two", "two/low", "two/low/inner"])
+def test_a_folder_that_is_locked_is_said(two_classes, monkeypatch, depth: str) -> None:
+    """Which `os.walk` passes over in silence."""
+    locked = two_classes.parent / depth
+    locked.mkdir(exist_ok=True)
+    scan, list_names = os.scandir, os.listdir
+
+    def scan_unless_locked(path: os.PathLike[str]) -> object:
+        if Path(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    def list_unless_locked(path: os.PathLike[str]) -> list[str]:
+        if Path(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return list_names(path)
+
+    monkeypatch.setattr(os, "scandir", scan_unless_locked)
+    monkeypatch.setattr(os, "listdir", list_unless_locked)
+    with pytest.raises(DataError, match=rf"^Expected .*, found Permission denied \({locked}\); allow "):
+        list_recordings(two_classes)
+
+
+def test_a_path_that_no_disk_takes_is_said() -> None:
+    with pytest.raises(DataError, match=r"found File name too long \(x+\); allow it, or check --dataset"):
+        list_recordings("x" * 5_000)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from hfaudio.audio import decoding as module
+from hfaudio.audio import opening
 from hfaudio.data import (
     AudioCrops,
     Columns,
@@ -43,13 +43,13 @@ def test_of_a_long_recording_only_a_span_is_read(write_tone, tmp_path, monkeypat
     write_tone("s/short/a.wav", seconds=0.2)
     crops = streamed(tmp_path / "s")
     read = []
-    blocks = module.read_blocks
+    blocks = opening._read_blocks
 
     def watched(file, first: int, past: int):
         read.append((first, past))
         return blocks(file, first, past)
 
-    monkeypatch.setattr(module, "read_blocks", watched)
+    monkeypatch.setattr(opening, "_read_blocks", watched)
     starts = set()
     for seed in range(20):
         example = crops[0, seed]

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,11 +17,19 @@ Train = Callable[..., None]
 MainOf = Callable[[str], Callable[[list[str]], int | None]]
 
 
+def with_tiny(flags: Sequence[object]) -> list[str]:
+    """The flags, with those of a tiny model that are not among them."""
+    given = {str(flag) for flag in flags}
+    starts = [index for index, one in enumerate(TINY) if one.startswith("--")]
+    groups = [TINY[start:end] for start, end in zip(starts, [*starts[1:], len(TINY)], strict=True)]
+    return [one for group in groups if group[0] not in given for one in group] + list(map(str, flags))
+
+
 @pytest.fixture(scope="session")
 def train(main_of: MainOf) -> Train:
     """Calls the script's main with a tiny model and the given flags."""
     main = main_of("train")
-    return lambda *flags: main([*TINY, *map(str, flags)])
+    return lambda *flags: main(with_tiny(flags))
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +43,7 @@ def train_further(main_of: MainOf) -> Train:
 def cross_validate(main_of: MainOf) -> Train:
     """Calls the script's main with a tiny model and the given flags."""
     main = main_of("cross_validate")
-    return lambda *flags: main([*TINY, *map(str, flags)])
+    return lambda *flags: main(with_tiny(flags))
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +52,7 @@ def launch() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*flags: object, module: tuple[str, ...] = ACCELERATE) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", *module, str(ROOT / "scripts" / "train.py")]
-        return subprocess.run(
-            [*command, *TINY, *map(str, flags)], capture_output=True, text=True, cwd=ROOT, timeout=300
-        )
+        return subprocess.run([*command, *with_tiny(flags)], capture_output=True, text=True, cwd=ROOT, timeout=300)
 
     return run
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+from hfaudio.training import checkpoints
 from hfaudio.training import cross_validation as module
 
 
@@ -91,6 +92,7 @@ def test_an_interrupted_fold_goes_on_from_its_checkpoint(
     (fold / "checkpoint-4").mkdir()  # as if it had been killed while it wrote the next one
     (fold / "checkpoint-4" / "model.safetensors").touch()
     (fold / "checkpoint-3" / "train_seconds.json").write_text("1000.0")
+    checkpoints._list_files(fold / "checkpoint-3")
     cross_validate(*flags, "--output_dir", tmp_path / "resumed", "--preparation_processes", 1)
     assert "; trained for 10" in capsys.readouterr().out
     assert json.loads((fold / "all_results.json").read_text())["train_runtime"] > 1_000

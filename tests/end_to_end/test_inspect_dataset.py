@@ -60,12 +60,21 @@ def test_train_takes_the_suggested_command(inspect, synthetic_folder, tmp_path) 
     header, *rows = (folder / "metadata.csv").read_text().splitlines()
     rows = [f"{row},{index % 7}" for index, row in enumerate(rows)]  # each of seven in all five folds
     (folder / "metadata.csv").write_text("\n".join([f"{header},who", *rows]))
-    inspect(folder, "--fold_column", "fold", "--group_column", "who", "--output", tmp_path / "report.html")
+    inspect(
+        folder,
+        "--fold_column",
+        "fold",
+        "--group_column",
+        "who",
+        "--allow_large_archives",
+        "--output",
+        tmp_path / "report.html",
+    )
     command = shlex.split(json.loads((tmp_path / "report.json").read_text())["command"])
     assert command[:3] == ["accelerate", "launch", "scripts/train.py"]
     parser = CommandLineParser((DataArguments, FeatureArguments, ModelArguments, AudioTrainingArguments))
     data, features, _, _ = parser.parse([*command[3:], "--use_cpu"])
-    assert data.dataset == [str(folder)]
+    assert (data.dataset, data.allow_large_archives) == ([str(folder)], True)
     assert (data.fold_column, data.group_column, data.num_folds, data.eval_folds) == (None, "who", 5, ["1"])
     assert features.crop_seconds > 0
 
@@ -84,7 +93,7 @@ def test_a_failed_run_leaves_the_last_report(inspect, capsys, write_tone, tmp_pa
     output = tmp_path / "report.html"
     output.write_text("the last one")
     error = fails(inspect, capsys, tmp_path / "s", "--output", output)
-    assert "Expected recordings of at least two classes, found only only; add another class." in error
+    assert "of at least two classes, found only only; add another class, or give the folder" in error
     assert output.read_text() == "the last one"
     assert not output.with_suffix(".json").exists()
 

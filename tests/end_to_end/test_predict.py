@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
@@ -49,6 +51,47 @@ def test_a_folder_becomes_a_table_with_its_errors(predict, model, sounds, tmp_pa
     assert failed["file"].endswith("broken.wav")
     assert failed["error"].startswith("not readable as audio")
     assert all({row["label"], row["label_2"]} == {"high", "low"} for row in rows if row is not failed)
+
+
+def test_silence_has_no_class_in_any_table(predict, model, write_tone, tmp_path) -> None:
+    tone, _ = soundfile.read(write_tone("sounds/tone.wav", seconds=0.4))
+    quiet = np.zeros(16_000)
+    for name, samples in (("half.wav", np.append(tone, quiet)), ("silent.wav", quiet)):
+        soundfile.write(tmp_path / "sounds" / name, samples, 16_000)
+    half, silent, whole = (str(tmp_path / "sounds" / f"{name}.wav") for name in ("half", "silent", "tone"))
+    arguments = (tmp_path / "sounds", "--model", model, "--output", tmp_path / "out.csv")
+    code, printed, _ = predict(*arguments)
+    assert code == 3
+    assert printed.splitlines() == [
+        f"predictions: {tmp_path / 'out.csv'} (1 recordings could not be read or are silent)",
+        f"wholly silent: {silent}",
+    ]
+    rows = {row["file"]: row for row in rows_of(tmp_path / "out.csv")}
+    assert (rows[silent]["label"], rows[silent]["score"], rows[silent]["error"]) == ("", "", "wholly silent")
+    for row in (rows[half], rows[whole]):
+        assert row["label"]
+        assert not row["error"]
+    (tmp_path / "out.csv").unlink()
+
+    code, _, _ = predict(*arguments, "--windows")
+    assert code == 0
+    rows = rows_of(tmp_path / "out.csv")
+    assert {row["error"] for row in rows} == {"", "silent"}
+    assert [bool(row["label"]) for row in rows] == [row["error"] == "" for row in rows]
+    assert all(row["error"] == "silent" for row in rows if row["file"] == silent)
+    assert all(row["error"] == "" for row in rows if row["file"] == whole)
+    starts = [float(row["start"]) for row in rows if row["file"] == half]
+    assert starts == sorted(starts)
+    (tmp_path / "out.csv").unlink()
+
+    code, _, _ = predict(*arguments, "--timeline", "--threshold", 0.1)
+    assert code == 0
+    rows = rows_of(tmp_path / "out.csv")
+    assert {row["file"] for row in rows} == {half, whole}
+    assert max(float(row["end"]) for row in rows) < 0.7
+    code, printed, _ = predict(silent, "--model", model)
+    assert code == 3
+    assert printed.splitlines()[1].split("\t")[3:] == ["", "", "wholly silent"]
 
 
 def test_the_terminal_shows_a_row_a_recording(predict, model, sounds) -> None:
@@ -160,7 +203,7 @@ def test_processes_share_the_files(predict, model, sounds, tmp_path) -> None:
         (("x.wav", "--threshold", "2"), "error: --threshold must be from 0 to 1, found 2."),
         (("x.wav", "--window_seconds", "99"), "error: window_seconds must be above 0 and at most 30"),
         (("x.wav", "--model", "gone/x/y"), "error: Expected the folder of a model, or owner/name on the Hub, at gone"),
-        (("x.wav", "--files_from", "gone.txt", "--colour", "red"), "error: unrecognized arguments: --colour red"),
+        (("x.wav", "--files_from", "gone.txt", "--colour", "red"), "error: unknown flag --colour"),
     ],
 )
 def test_mistakes_are_one_sentence(predict, model, tmp_path, monkeypatch, arguments: tuple, sentence: str) -> None:

@@ -118,6 +118,26 @@ def test_what_cannot_be_read_is_told_in_a_sentence(listening, tmp_path, kind, se
         listening.read_recording(str(damaged(tmp_path, kind)))
 
 
+def test_silence_is_told_in_words(app, listening, classifier, tmp_path) -> None:
+    path = tmp_path / "silent.wav"
+    soundfile.write(path, np.zeros(16_000), 16_000)
+    heard = listening.listen(classifier, str(path))
+    assert heard.scores == heard.window_scores == {}
+    for multi_label in (False, True):
+        assert listening.judge(heard.scores, 0.0, multi_label) == "wholly silent"
+    assert not app.draw(heard, 5, 0.0).axes[1].get_lines()
+    ((_, _, _, label, score, *_, error),) = app.table_rows(classifier, [str(path)], threshold=0.0)
+    assert (label, score, error) == (None, None, "wholly silent")
+
+
+def test_silent_windows_have_no_class(listening, classifier, tmp_path) -> None:
+    tone = np.sin(np.arange(16_000))
+    soundfile.write(tmp_path / "half.wav", np.append(tone, np.zeros(16_000)), 16_000)
+    heard = listening.listen(classifier, str(tmp_path / "half.wav"))
+    assert set(heard.window_scores) == set(heard.scores)
+    assert all(scores[0] > 0.0 and scores[-1] == 0.0 for scores in heard.window_scores.values())
+
+
 def test_a_table_has_a_row_a_file_and_an_error_where_one_cannot_be_read(app, classifier, write_tone, tmp_path) -> None:
     good = write_tone("good, 1.wav", seconds=1.0)
     columns = app.table_columns(3)

@@ -137,6 +137,16 @@ def test_without_weights_or_torch_a_stale_graph_is_refused(folder, monkeypatch) 
         Predictor.from_pretrained(folder)
 
 
+def test_both_graphs_prefer_no_class_of_silence(with_graphs, rng) -> None:
+    settings = ClassifierSettings.read(with_graphs)
+    noise = (0.1 * rng.standard_normal(9_000)).astype(np.float32)
+    for name in GRAPHS.values():
+        backend = OnnxBackend(with_graphs / name, settings)
+        scores = backend.score([np.full(20_000, 0.1, np.float32), noise, np.zeros(1, np.float32)])
+        assert not scores[[0, 2]].any()
+        np.testing.assert_allclose(scores[1], backend.score([noise])[0], atol=1e-3)
+
+
 def test_a_graph_alone_has_nothing_to_be_compared_with(folder, tmp_path) -> None:
     graph = Path(shutil.copy(folder / ONNX_FILE, tmp_path / "elsewhere.onnx"))
     waveforms = [np.ones(9_000, np.float32), np.zeros(100, np.float32)]

@@ -9,7 +9,14 @@ import pytest
 
 from hfaudio.inference import Prediction
 from hfaudio.inference import prediction_table as module
-from hfaudio.inference.prediction_table import FORMATS, prediction_row, table_columns, write_table
+from hfaudio.inference.prediction_table import (
+    FORMATS,
+    SILENT_WINDOW,
+    is_failure,
+    prediction_row,
+    table_columns,
+    write_table,
+)
 
 HEARD = Prediction("a, b.wav", 0.0, 2.00049, ("clap", "hum", "rain"), np.float32([0.25, 0.7, 0.05]))
 FAILED = Prediction("ü.wav", 0.0, 0.0, ("clap", "hum", "rain"), np.empty(0, np.float32), "the file is empty (0 bytes)")
@@ -37,6 +44,15 @@ def test_an_error_stands_in_its_row() -> None:
     assert prediction_row(FAILED) == {
         "file": "ü.wav", "start": 0.0, "end": 0.0, "label": None, "score": None, "error": "the file is empty (0 bytes)"
     }  # fmt: skip
+
+
+def test_silence_stands_in_its_row_and_in_a_window_is_no_failure() -> None:
+    silent = replace(HEARD, probabilities=np.empty(0, np.float32), unknown_threshold=0.8)
+    row = prediction_row(silent, top_k=2)
+    assert row == {**dict.fromkeys(row), "file": "a, b.wav", "start": 0.0, "end": 2.0, "error": "wholly silent"}
+    window = prediction_row(silent, top_k=2, silent=SILENT_WINDOW)
+    assert window == row | {"error": "silent"}
+    assert [is_failure(one) for one in (row, window, prediction_row(HEARD), prediction_row(FAILED))] == [1, 0, 0, 1]
 
 
 @pytest.mark.parametrize("number", [0, 1, 5])

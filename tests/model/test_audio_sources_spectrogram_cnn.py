@@ -1,6 +1,8 @@
 import functools
 import http.server
 import io
+import logging
+import re
 import sys
 import threading
 from pathlib import Path
@@ -116,6 +118,8 @@ def flac_without_a_length() -> bytes:
         (np.zeros(9, np.int16), "The recording must hold floating-point samples in [-1, 1], found torch.int16;"),
         (np.zeros((9, 2)), "The recording must have the shape (samples,) or (channels, samples)"),
         (np.zeros(0), "The recording must have at least one sample, found none."),
+        (np.array([0.0, 1e25]), "The recording must hold samples of at most 2.1e+09 times full scale, found 1e+25;"),
+        ("/dev/zero", "/dev/zero cannot be opened (it is a pipe, a socket or a device, no file); check the path."),
         (np.array([0.0, np.nan]), "The recording must hold finite samples, found NaN or infinity."),
     ],
 )
@@ -124,3 +128,26 @@ def test_what_cannot_be_heard_is_refused_in_one_sentence(source, sentence: str) 
         read_waveform(source, RATE)
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.ogg", "a.flac"])
+def test_where_soundfile_reads_less_than_the_file_holds_it_is_said(tmp_path: Path, rng, name: str, caplog) -> None:
+    sound = 0.1 * rng.standard_normal(60_000)
+    soundfile.write(tmp_path / name, sound, RATE)
+    one = (tmp_path / name).read_bytes()
+    logging.getLogger("hfaudio").addHandler(caplog.handler)
+    try:
+        read_waveform(one + b"TAG" + bytes(125), RATE)
+        assert caplog.messages == []
+        assert len(read_waveform(one + one, RATE)) == 60_000
+        assert re.match(
+            r"Of The recording soundfile reads 3\.75 s and leaves \d+ of \d+ bytes unread", caplog.messages[0]
+        )
+    finally:
+        logging.getLogger("hfaudio").removeHandler(caplog.handler)
+
+
+def test_the_pipeline_refuses_what_a_float_cannot_square(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(9_000, 1e25), RATE, subtype="FLOAT")
+    with pytest.raises(ValueError, match="at most 2.1e\\+09 times full scale"):
+        read_waveform(tmp_path / "a.wav", RATE)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from transformers import AutoConfig
 
@@ -62,6 +64,17 @@ def test_round_trips_and_keeps_unknown_keys(tmp_path) -> None:
             {"unknown_threshold": 0.5, "problem_type": "multi_label_classification"},
             "unknown_threshold needs problem_type single_label_classification, found multi_label_classification.",
         ),
+        ({"id2label": {1: "a", 2: "b"}}, "The indices of id2label must be 0 to 1, each once, found 1, 2."),
+        ({"id2label": {"0": "a", "x": "b"}}, "The indices of id2label must be 0 to 1, each once, found 0, x."),
+        ({"label2id": {"a": 0, "b": 0}}, "The indices of label2id must be 0 to 1, each once, found 0, 0."),
+        (
+            {"id2label": {0: "a", 1: "b"}, "label2id": {"a": 1, "b": 0}},
+            "id2label and label2id must say the same, found the index 1 for 'a' in label2id and 'b' in id2label;",
+        ),
+        (
+            {"num_labels": 5, "id2label": {"0": "a", "1": "b", "2": "c"}},
+            "num_labels must be the number of classes that are named, 3, found 5; leave it out, or the names.",
+        ),
         ({"problem_type": "regression"}, "problem_type must be one of single_label_classification, multi_label"),
     ],
 )
@@ -74,3 +87,51 @@ def test_values_out_of_bounds_are_named(arguments: dict, sentence: str) -> None:
 def test_an_unknown_size_is_named() -> None:
     with pytest.raises(ValueError, match="size must be one of tiny, small, base, found 'huge'"):
         SpectrogramCNNConfig.from_size("huge")
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        {"id2label": {str(index): f"class {index}" for index in range(12)}},
+        {"id2label": {index: f"class {index}" for index in reversed(range(12))}, "num_labels": 12},
+        {"label2id": {f"class {index}": str(index) for index in range(12)}},
+        {
+            "label2id": {f"class {index}": str(index) for index in range(12)},
+            "id2label": {str(index): f"class {index}" for index in range(12)},
+            "num_labels": 12,
+        },
+    ],
+)
+def test_classes_may_be_given_in_every_form(tmp_path, classes: dict) -> None:
+    names = [f"class {index}" for index in range(12)]
+    SpectrogramCNNConfig(num_labels=3).save_pretrained(tmp_path / "other")
+    of_other = SpectrogramCNNConfig.from_pretrained(tmp_path / "other", **classes)
+    SpectrogramCNNConfig(**classes).save_pretrained(tmp_path / "own")
+    for config in (SpectrogramCNNConfig(**classes), of_other, SpectrogramCNNConfig.from_pretrained(tmp_path / "own")):
+        assert config.class_names == names
+        assert config.id2label == dict(enumerate(names))
+        assert config.label2id == {name: index for index, name in enumerate(names)}
+        assert config.num_labels == 12
+
+
+def test_classes_that_are_set_later_keep_the_order_of_their_indices() -> None:
+    config = SpectrogramCNNConfig()
+    config.id2label = {str(index): f"class {index}" for index in range(12)}
+    assert config.class_names == [f"class {index}" for index in range(12)]
+
+
+def test_what_is_given_when_loading_is_checked(tmp_path) -> None:
+    SpectrogramCNNConfig(num_labels=3, logit_temperature=2.0, unknown_threshold=0.5).save_pretrained(tmp_path)
+    assert SpectrogramCNNConfig.from_pretrained(tmp_path, num_labels=5).class_names[-1] == "LABEL_4"
+    with pytest.raises(ValueError, match="must be given together, found 9 and None"):
+        SpectrogramCNNConfig.from_pretrained(tmp_path, eval_window_frames=9)
+    several = SpectrogramCNNConfig.from_pretrained(tmp_path, problem_type="multi_label_classification")
+    assert (several.logit_temperature, several.unknown_threshold) == (1.0, None)
+    assert SpectrogramCNNConfig.from_pretrained(tmp_path, dropout=0.5).logit_temperature == 2.0
+
+
+def test_a_class_may_be_renamed_in_the_file(tmp_path) -> None:
+    SpectrogramCNNConfig(id2label={0: "a", 1: "b"}).save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(saved | {"id2label": {"0": "a", "1": "c"}}))
+    assert SpectrogramCNNConfig.from_pretrained(tmp_path).label2id == {"a": 0, "c": 1}

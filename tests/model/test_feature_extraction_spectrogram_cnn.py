@@ -76,7 +76,6 @@ def test_every_form_of_the_same_recording_gives_the_same_features(extractor, noi
         noise.tolist(),
         noise.astype(np.float64),
         torch.from_numpy(noise),
-        stereo,
         [noise],
         stereo[None],
         [stereo],
@@ -98,7 +97,7 @@ def test_numpy_is_returned_on_request(extractor, noise: np.ndarray) -> None:
 
 def test_frames_count_one_more_than_the_hops(extractor) -> None:
     for samples in (8_000, 8_319, 8_320):
-        features, mask = extract(extractor, np.full(samples, 0.1))
+        features, mask = extract(extractor, np.linspace(-0.1, 0.1, samples))
         assert features.shape[-1] == int(mask.sum()) == 1 + samples // 320
 
 
@@ -179,6 +178,7 @@ def test_a_missing_sampling_rate_is_warned_of(extractor, noise: np.ndarray, capl
         (np.zeros(0, np.float32), "Recording 0 must have at least one sample, found none."),
         ([np.ones(9), np.full(9, np.nan)], "Recording 1 must hold finite samples, found NaN or infinity."),
         (np.full(9, np.inf), "Recording 0 must hold finite samples"),
+        ([np.ones(9), np.full(9, 1e25)], "Recording 1 must hold samples of at most 2.1e+09 times full scale, found"),
         (np.ones(9, np.int16), "Recording 0 must hold floating-point samples in [-1, 1], found torch.int16;"),
         (np.zeros((16_000, 2)), "with at most 8 channels, found (16000, 2);"),
         ([np.zeros((1, 1, 9))], "Recording 0 must have the shape (samples,) or (channels, samples)"),
@@ -225,3 +225,13 @@ def test_settings_out_of_bounds_are_named(settings: dict, sentence: str) -> None
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(ValueError, match="preset must be one of compact, power_of_two, dessa, found 'huge'"):
         SpectrogramCNNFeatureExtractor.from_preset("huge")
+
+
+@pytest.mark.parametrize("features", ["log_mel", "mfcc", "mfcc_delta"])
+@pytest.mark.parametrize("amplitude", [1e-40, 32_768.0, 2.0**31])
+def test_features_of_all_samples_that_are_taken_are_finite(rng, features: str, amplitude: float) -> None:
+    extractor = SpectrogramCNNFeatureExtractor(features=features, n_fft=65_536, win_length=65_536, crop_seconds=5.0)
+    sound = np.sign(rng.standard_normal(80_000)) * amplitude
+    square = np.full(80_000, amplitude)
+    values = extractor([sound, square], sampling_rate=16_000)["input_features"]
+    assert torch.isfinite(values).all()

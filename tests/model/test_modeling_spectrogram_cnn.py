@@ -1,5 +1,7 @@
 import copy
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModel, AutoModelForAudioClassification
@@ -139,3 +141,75 @@ def test_example_with_the_default_extractor() -> None:
     model = SpectrogramCNNForAudioClassification(SpectrogramCNNConfig.from_size("tiny", num_labels=10))
     batch = SpectrogramCNNFeatureExtractor()([[0.0] * 100, [0.1] * 40_000], sampling_rate=16_000)
     assert model(**batch).logits.shape == (2, 10)
+
+
+CALIBRATED = {"logit_temperature": 0.5, "unknown_threshold": 0.6}
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier of three classes with a temperature and a threshold, and its trunk alone in `trunk`."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    names = {0: "a", 1: "b", 2: "c"}
+    model = SpectrogramCNNForAudioClassification(
+        SpectrogramCNNConfig(hidden_sizes=[4, 8], depths=[1, 1], id2label=names, **CALIBRATED)
+    )
+    model.save_pretrained(folder)
+    model.spectrogram_cnn.save_pretrained(folder / "trunk")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("part", "settings", "names"),
+    [
+        ("", {"num_labels": 5}, [f"LABEL_{index}" for index in range(5)]),
+        ("", {"id2label": {"0": "x", "1": "y"}, "label2id": {"x": "0", "y": "1"}}, ["x", "y"]),
+        ("", {"num_labels": 2, "id2label": {"0": "x", "1": "y"}}, ["x", "y"]),
+        ("trunk", {}, ["a", "b", "c"]),
+        ("trunk", {"num_labels": 4}, [f"LABEL_{index}" for index in range(4)]),
+        ("", {"problem_type": "multi_label_classification"}, ["a", "b", "c"]),
+    ],
+)
+def test_a_new_classifier_is_not_calibrated(calibrated, tmp_path, part, settings, names) -> None:
+    model = AutoModelForAudioClassification.from_pretrained(
+        calibrated / part, ignore_mismatched_sizes=True, **settings
+    )
+    model.save_pretrained(tmp_path)
+    for one in (model, SpectrogramCNNForAudioClassification.from_pretrained(tmp_path)):
+        assert (one.config.logit_temperature, one.config.unknown_threshold) == (1.0, None)
+        assert one.config.class_names == names
+        assert one.classifier.out_features == len(names)
+
+
+def test_new_weights_of_a_saved_configuration_are_not_calibrated(calibrated) -> None:
+    config = SpectrogramCNNConfig.from_pretrained(calibrated)
+    model = AutoModelForAudioClassification.from_config(config)
+    assert (model.config.logit_temperature, model.config.unknown_threshold) == (1.0, None)
+    assert config.logit_temperature == 0.5
+
+
+@pytest.mark.parametrize("settings", [{}, {"id2label": {0: "x", 1: "y", 2: "z"}}, {"num_labels": 3}])
+def test_a_classifier_that_is_loaded_stays_calibrated(calibrated, settings) -> None:
+    model, report = SpectrogramCNNForAudioClassification.from_pretrained(
+        calibrated, ignore_mismatched_sizes=True, output_loading_info=True, **settings
+    )
+    assert not report["missing_keys"]
+    assert (model.config.logit_temperature, model.config.unknown_threshold) == tuple(CALIBRATED.values())
+    assert model.config.class_names == list(settings.get("id2label", {0: "a", 1: "b", 2: "c"}).values())
+
+
+@pytest.mark.parametrize("settings", [{}, {"problem_type": "multi_label_classification"}])
+def test_silence_has_logits_that_name_no_class_but_in_training(tiny_config, extractor, rng, settings) -> None:
+    config = SpectrogramCNNConfig(**{**tiny_config.to_dict(), **settings, "logit_temperature": 0.5})
+    model = SpectrogramCNNForAudioClassification(config).eval()
+    torch.nn.init.normal_(model.classifier.weight)
+    noise = (0.1 * rng.standard_normal(9_000)).astype(np.float32)
+    inputs = extractor([np.zeros(20_000, np.float32), noise], sampling_rate=16_000)
+    logits = model(**inputs).logits
+    assert (logits[0] == (-30.0 if settings else 0.0)).all()
+    torch.testing.assert_close(logits[1], model(**extractor(noise, sampling_rate=16_000)).logits[0])
+    assert logits[1].abs().max() > 0
+    model.train()
+    model.dropout.p = 0.0
+    trained = model(**extractor([np.zeros(20_000), noise], sampling_rate=16_000, mark_silence=False)).logits
+    assert trained[0].unique().numel() > 1

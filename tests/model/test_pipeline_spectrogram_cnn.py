@@ -233,3 +233,51 @@ def test_the_folder_names_the_pipeline_and_saving_it_anew_keeps_it(folder, tmp_p
 def test_the_pipeline_saves_a_folder_that_loads(classify, files, tmp_path) -> None:
     classify.save_pretrained(tmp_path)
     assert_same([load(tmp_path)(files[0])], [classify(files[0])])
+
+
+SILENCES = {
+    "zeros": np.zeros(16_000, np.float32),
+    "a constant offset": np.full(40_000, 0.3, np.float32),
+    "channels that cancel": np.outer([0.5, -0.5], np.sin(np.arange(9_000))),
+    "long": np.zeros(100_000),
+}
+
+
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "multi_label_classification"])
+@pytest.mark.parametrize("name", SILENCES)
+def test_silence_has_no_class(tmp_path, problem_type: str, name: str) -> None:
+    classify = load(save_model(tmp_path, problem_type=problem_type))
+    noise = {"array": np.random.default_rng(0).standard_normal(20_000), "sampling_rate": 16_000}
+    expected = classify(noise)
+    for rate in (16_000, 44_100, 8_000):
+        silent = {"array": SILENCES[name], "sampling_rate": rate}
+        assert classify(silent) == classify(silent, top_k=1) == []
+        answers = classify([silent, noise, silent, noise], batch_size=3)
+        assert [len(answer) for answer in answers] == [0, 3, 0, 3]
+        assert_same([answers[1], answers[3]], [expected, expected])
+    soundfile.write(tmp_path / "silent.wav", SILENCES[name].T, 44_100)
+    assert classify(str(tmp_path / "silent.wav")) == []
+
+
+def test_silent_windows_have_no_say(classify, rng) -> None:
+    noise = rng.standard_normal(16_000)
+    assert_same([classify(np.concatenate([noise, np.zeros(64_000)]))], [classify(np.append(noise, np.zeros(8_000)))])
+
+
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "multi_label_classification"])
+def test_of_silence_the_stock_pipeline_prefers_no_class(tmp_path, problem_type: str) -> None:
+    save_model(tmp_path, problem_type=problem_type, logit_temperature=0.1)
+    classify = AudioClassificationPipeline(
+        model=AutoModelForAudioClassification.from_pretrained(tmp_path),
+        feature_extractor=SpectrogramCNNFeatureExtractor.from_pretrained(tmp_path),
+        device="cpu",
+    )
+    for silence in (np.zeros(20_000), np.full(900, 0.3)):
+        found = list(scores(classify(silence)).values())
+        assert found == pytest.approx([0.0 if problem_type.startswith("multi") else 1 / 3] * 3, abs=1e-6)
+
+
+def test_of_several_classes_none_is_unknown(tmp_path) -> None:
+    classify = load(save_model(tmp_path))
+    classify.model.config.problem_type, classify.model.config.unknown_threshold = "multi_label_classification", 0.999
+    assert {one["label"] for one in classify(np.random.default_rng(0).standard_normal(9_000))} == set(NAMES)

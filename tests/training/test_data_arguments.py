@@ -1,6 +1,10 @@
+import shutil
+from pathlib import Path
+
+import datasets
 import pytest
 
-from hfaudio.data import DataError, write_split
+from hfaudio.data import DataError, archives, load_audio_dataset, write_split
 from hfaudio.training import DataArguments
 
 
@@ -137,3 +141,16 @@ def test_bad_recordings_are_left_out_or_refused(two_classes) -> None:
     assert [bad.file_name for bad in DataArguments(**flags).load(16_000).left_out] == ["low/0.wav"]
     with pytest.raises(DataError, match=r"\(on_bad is fail\), found low/0\.wav \(the file is empty"):
         DataArguments(**flags, on_bad="fail").load(16_000)
+
+
+def test_an_archive_that_packs_too_well_needs_a_flag(two_classes, tmp_path, monkeypatch) -> None:
+    archive = shutil.make_archive(str(tmp_path / "silence"), "zip", two_classes)
+    monkeypatch.setattr(archives, "_LARGE_BYTES", 1_000)
+    monkeypatch.setattr(archives, "_LARGE_RATIO", 0)
+    with pytest.raises(DataError, match="give --allow_large_archives"):
+        DataArguments(dataset=[archive]).listing()
+    with pytest.raises(DataError, match="give --allow_large_archives"):
+        load_audio_dataset(archive)
+    assert len(DataArguments(dataset=[archive], allow_large_archives=True).listing().recordings) == 8
+    shutil.rmtree(Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / "archives")
+    assert len(load_audio_dataset([archive], allow_large_archives=True, num_proc=1).dataset) == 8

@@ -43,3 +43,8 @@ def test_fitting_twice_gives_the_same(audio) -> None:
     first = extractor.mean, extractor.std
     fit_normalization(extractor, waveforms(audio.dataset))
     assert (extractor.mean, extractor.std) == first
+
+
+def test_silent_frames_of_the_training_part_count(extractor) -> None:
+    fit_normalization(extractor, [np.zeros(9_000, np.float32)])
+    np.testing.assert_allclose(extractor.mean, np.log(1e-6), rtol=1e-5)

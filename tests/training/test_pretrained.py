@@ -7,9 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
-from hfaudio.training import CheckpointError
-from hfaudio.training.pretrained import load_backbone_weights, load_for_fine_tuning
+from hfaudio.model import (
+    SpectrogramCNNConfig,
+    SpectrogramCNNFeatureExtractor,
+    SpectrogramCNNForAudioClassification,
+    configuration_spectrogram_cnn,
+)
+from hfaudio.training import CheckpointError, pretrained
+from hfaudio.training.pretrained import load_backbone_weights, load_feature_extractor, load_for_fine_tuning
 
 NAMES = ["rain", "wind", "bell"]
 
@@ -99,12 +104,39 @@ def test_a_changed_head_is_saved_and_loaded_again(checkpoint, tmp_path) -> None:
 
 def test_what_is_no_checkpoint_of_ours_is_refused(checkpoint, tmp_path) -> None:
     for name in (tmp_path / "nowhere", "nobody/nothing", "nobody/nothing@v1"):
-        with pytest.raises(CheckpointError, match="Expected one of hfaudio's checkpoints at .*, found none: "):
+        with pytest.raises(CheckpointError, match="Expected one of hfaudio's checkpoints at .*, found no"):
             load_for_fine_tuning(name, NAMES)
     settings = json.loads((checkpoint / "config.json").read_text())
     (checkpoint / "config.json").write_text(json.dumps({**settings, "model_type": "wav2vec2"}))
     with pytest.raises(CheckpointError, match="found a model of type 'wav2vec2'"):
         load_for_fine_tuning(checkpoint, NAMES)
+
+
+@pytest.mark.parametrize(("name", "requests"), [("nosuch", 0), ("nobody/nothing", 1), ("nobody/nothing@v1", 1)])
+def test_a_checkpoint_that_is_not_there_is_asked_for_once(monkeypatch, name: str, requests: int) -> None:
+    asked = []
+
+    def fetch(repository: str, **_: object) -> str:
+        asked.append(repository)
+        raise ConnectionError("Connection refused.")
+
+    monkeypatch.setattr(pretrained, "snapshot_download", fetch)
+    for load in (load_feature_extractor, lambda name: load_for_fine_tuning(name, NAMES)):
+        asked.clear()
+        with pytest.raises(CheckpointError, match=f"at {name} .*check --model_name_or_path"):
+            load(name)
+        assert len(asked) == requests
+
+
+def test_settings_without_bounds_are_refused_before_any_work(checkpoint, monkeypatch) -> None:
+    monkeypatch.setattr(configuration_spectrogram_cnn, "MAX_CLASSES", 2)
+    with pytest.raises(CheckpointError, match="A model must have at most 2 classes, found 3"):
+        load_feature_extractor(checkpoint)
+    monkeypatch.undo()
+    (checkpoint / "config.json").write_text("[" * 100_000 + "]" * 100_000)
+    for load in (load_feature_extractor, lambda folder: load_for_fine_tuning(folder, NAMES)):
+        with pytest.raises(CheckpointError, match="Expected one of hfaudio's checkpoints at .*, found none: "):
+            load(checkpoint)
 
 
 def test_an_incomplete_checkpoint_is_refused(checkpoint) -> None:

@@ -160,3 +160,14 @@ def test_features_are_mixed_where_a_partner_is_given(extractor, rng) -> None:
     mixed = collator(batch)["input_features"]
     torch.testing.assert_close(mixed[1], 0.25 * plain[1] + 0.75 * plain[3], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(mixed[[0, 2]], plain[[0, 2]], rtol=1e-4, atol=1e-4)
+
+
+def test_silence_is_marked_in_evaluation_and_trained_on_as_it_is(extractor) -> None:
+    collator = SpecAugmentCollator(extractor)
+    quiet = {"waveform": np.zeros(9_000, np.float32), "labels": 0}
+    assert not collator([quiet])["attention_mask"].any()
+    partner = {"partner": np.zeros(9_000, np.float32), "ratio": np.float32(0.5)}
+    for example in (quiet | {"seed": 1}, quiet | {"seed": 1} | partner):
+        batch = collator([example])
+        assert batch["attention_mask"].all()
+        assert batch["input_features"].min() == pytest.approx(np.log(1e-6))

@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
 
-from hfaudio.data import AudioCrops, CropRule
+from hfaudio.data import AudioCrops, CropRule, ExampleKey
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNForAudioClassification
 from hfaudio.training import (
     AudioTrainingArguments,
@@ -13,11 +14,20 @@ from hfaudio.training import (
     SpecAugmentCollator,
     WaveformAugmentation,
 )
+from hfaudio.training.keyed_examples import KeyedExamples
 
 
 @pytest.fixture
 def make_trainer(audio, extractor, tmp_path: Path):
-    def make(gamma: float = 2.0, alpha: torch.Tensor | None = None, augment: bool = False, **arguments):
+    def make(
+        gamma: float = 2.0,
+        alpha: torch.Tensor | None = None,
+        augment: bool = False,
+        own_loss=None,
+        by_itself: bool = False,
+        train_dataset=None,
+        **arguments,
+    ):
         torch.manual_seed(0)
         config = SpectrogramCNNConfig(hidden_sizes=[4, 8], depths=[1, 1], num_labels=10, dropout=0.0)
         defaults = {"output_dir": str(tmp_path), "max_steps": 2, "per_device_train_batch_size": 8, "use_cpu": True}
@@ -26,16 +36,87 @@ def make_trainer(audio, extractor, tmp_path: Path):
             defaults |= {"loss": "focal", "focal_gamma": gamma}
         training = AudioTrainingArguments(**{**defaults, **arguments})
         augmentation = WaveformAugmentation("light", 16_000) if augment else None
+        if train_dataset is None:
+            train_dataset = AudioCrops(audio.dataset, CropRule(extractor.crop_samples), augmentation)
         return FocalLossTrainer(
-            model=SpectrogramCNNForAudioClassification(config),
+            model=None if by_itself else SpectrogramCNNForAudioClassification(config),
+            model_init=(lambda: SpectrogramCNNForAudioClassification(config)) if by_itself else None,
             args=training,
             alpha=alpha,
-            train_dataset=AudioCrops(audio.dataset, CropRule(extractor.crop_samples), augmentation),
+            compute_loss_func=own_loss,
+            train_dataset=train_dataset,
             eval_dataset=AudioCrops(audio.dataset, CropRule(extractor.crop_samples), augmentation),
             data_collator=SpecAugmentCollator(extractor, FeatureChanges(band_gain_db=3.0)),
         )
 
     return make
+
+
+def test_a_loss_of_ones_own_is_called(make_trainer, tmp_path) -> None:
+    called = []
+
+    def loss(outputs, labels, num_items_in_batch=None):
+        called.append(len(labels))
+        return torch.nn.functional.cross_entropy(outputs.logits, labels)
+
+    trainer = make_trainer(loss="cross_entropy", own_loss=loss)
+    trainer.train()
+    assert called == [8, 8]
+    with pytest.raises(ValueError, match="compute_loss_func weighs the classes itself, found alpha or class_weights"):
+        make_trainer(loss="cross_entropy", own_loss=loss, class_weights="balanced")
+    with pytest.raises(ValueError, match="compute_loss_func weighs the classes itself, found alpha or class_weights"):
+        make_trainer(loss="cross_entropy", own_loss=loss, alpha=torch.ones(10))
+
+
+def test_class_weights_are_those_of_the_examples(make_trainer, audio, extractor) -> None:
+    counts = torch.bincount(torch.tensor(audio.dataset["label"][:]), minlength=10)
+    alpha = make_trainer(class_weights="balanced").compute_loss_func.alpha
+    torch.testing.assert_close(alpha, counts.sum() / (10 * counts))
+    assert make_trainer().compute_loss_func.alpha is None
+    with pytest.raises(
+        ValueError, match="needs examples that know their classes beforehand, .* found a list; give al"
+    ):
+        make_trainer(class_weights="balanced", train_dataset=[])
+    rows = AudioCrops(audio.dataset.select(range(5)), CropRule(extractor.crop_samples))
+    with pytest.raises(ValueError, match="needs examples of every class, found none of "):
+        make_trainer(class_weights="balanced", train_dataset=rows)
+
+
+def test_a_model_can_be_made_by_the_trainer(make_trainer, tmp_path) -> None:
+    trainer = make_trainer(by_itself=True)
+    trainer.train()
+    assert trainer.state.global_step == 2
+    assert not trainer.compute_loss_func.multi_label
+
+
+@pytest.mark.parametrize("kind", ["list", "table", "subset", "both", "crops"])
+def test_examples_of_any_data_set_are_drawn_by_seed(make_trainer, audio, extractor, kind: str) -> None:
+    crops = AudioCrops(audio.dataset, CropRule(extractor.crop_samples))
+    plain = [{"waveform": np.array(row["waveform"], np.float32), "labels": row["label"]} for row in audio.dataset]
+    subset = torch.utils.data.Subset(crops, [9, 3, 4, 20, 21, 22, 23, 24])
+    datasets_of = {
+        "list": plain,
+        "table": datasets.Dataset.from_list(plain).with_format("numpy"),
+        "subset": subset,
+        "both": torch.utils.data.ConcatDataset([plain, subset]),
+        "crops": crops,
+    }
+    trainer = make_trainer(train_dataset=datasets_of[kind])
+    examples = KeyedExamples(trainer.train_dataset)
+    own = examples[ExampleKey(2, 7, 0.5)]
+    assert (own["seed"], own["progress"]) == (7, 0.5)
+    if kind in ("subset", "crops"):
+        index = 4 if kind == "subset" else 2
+        assert np.array_equal(own["waveform"], crops[ExampleKey(index, 7, 0.5)]["waveform"])
+        assert own["crop_samples"] == extractor.crop_samples
+    else:
+        assert np.array_equal(own["waveform"], plain[2]["waveform"])
+    if kind == "both":
+        last = examples[ExampleKey(50, 7, 0.5)]
+        assert np.array_equal(last["waveform"], crops[ExampleKey(9, 7, 0.5)]["waveform"])
+        assert len(examples) == 58
+    trainer.train()
+    assert trainer.state.global_step == 2
 
 
 def weights(trainer: FocalLossTrainer) -> dict[str, torch.Tensor]:

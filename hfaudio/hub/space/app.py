@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 from drawing import draw
 from gradio.processing_utils import save_bytes_to_cache
-from listening import Classifier, Heard, classify, judge, listen, read_recording
+from listening import SILENT, Classifier, Heard, classify, judge, listen, read_recording
 from matplotlib.figure import Figure
 from transformers import pipeline
 
@@ -79,7 +79,7 @@ def table_columns(ranks: int) -> list[str]:
 def table_rows(
     classifier: Classifier, paths: Sequence[str], threshold: float, progress: gr.Progress | None = None
 ) -> list[list[Any]]:
-    """Classifies files; one that cannot be read has a row with an error.
+    """Classifies files; one that cannot be read, or is silent, has a row with an error.
 
     Args:
         classifier: The pipeline that comes with the model.
@@ -104,7 +104,10 @@ def table_rows(
             for rank, (label, score) in enumerate(list(scores.items())[:ranks], start=1):
                 suffix = "" if rank == 1 else f"_{rank}"
                 row |= {f"label{suffix}": label, f"score{suffix}": round(score, 6)}
-            row["label"] = judge(scores, threshold, _is_multi_label(classifier))
+            if scores:
+                row["label"] = judge(scores, threshold, _is_multi_label(classifier))
+            else:
+                row["error"] = SILENT
         rows.append(list(row.values()))
     return rows
 

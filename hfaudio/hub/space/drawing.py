@@ -67,6 +67,8 @@ def _draw_scores(axes: Axes, heard: Heard, top_k: int, threshold: float) -> None
     axes.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
     axes.set_xlabel("seconds", fontsize=8, color=INK)
     axes.grid(axis="y", color=INK, alpha=0.25, linewidth=0.6)
+    if not heard.scores:  # silence has no lines to name
+        return
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),

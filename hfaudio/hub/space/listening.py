@@ -9,10 +9,21 @@ import numpy as np
 import soundfile
 from transformers.audio_utils import mel_filter_bank
 
-__all__ = ["UNKNOWN", "Classifier", "Heard", "classify", "judge", "listen", "read_recording", "window_starts"]
+__all__ = [
+    "SILENT",
+    "UNKNOWN",
+    "Classifier",
+    "Heard",
+    "classify",
+    "judge",
+    "listen",
+    "read_recording",
+    "window_starts",
+]
 
 Classifier = Any  # the pipeline that comes with the model, whose class is known when it is loaded
 UNKNOWN = "unknown"
+SILENT = "wholly silent"
 
 MOST_MINUTES = 30
 MOST_WINDOWS = 200  # further apart in longer recordings
@@ -32,9 +43,9 @@ class Heard:
         seconds: Length of the recording.
         highest: Half its sampling rate, in Hz.
         spectrogram: `(bands, columns)` in dB, bands from 0 Hz to the highest frequency, even on the HTK mel scale.
-        scores: The probability of each class in the whole recording, the most probable first.
+        scores: The probability of each class in the whole recording, the most probable first; empty of silence.
         window_middles: `(windows,)`, in seconds.
-        window_scores: The probability of each class in each window, `(windows,)`.
+        window_scores: The probability of each class in each window, `(windows,)`; 0 in those that are silent.
     """
 
     seconds: float
@@ -77,7 +88,7 @@ def read_recording(path: str) -> tuple[np.ndarray, int]:
 
 
 def classify(classifier: Classifier, samples: np.ndarray, rate: int) -> dict[str, float]:
-    """The probability of each class in a waveform, the most probable first.
+    """The probability of each class in a waveform, the most probable first; none of digital silence.
 
     Args:
         classifier: The pipeline that comes with the model.
@@ -112,18 +123,20 @@ def listen(classifier: Classifier, path: str) -> Heard:
         spectrogram=_spectrogram(samples, rate),
         scores=scores,
         window_middles=(starts + min(window, len(samples)) / 2) / rate,
-        window_scores={label: np.array([answer[label] for answer in answers]) for label in scores},
+        window_scores={label: np.array([answer.get(label, 0.0) for answer in answers]) for label in scores},
     )
 
 
 def judge(scores: dict[str, float], threshold: float, multi_label: bool) -> str:
-    """The class of a recording, or its classes, or `unknown` where none is as probable as a threshold.
+    """The class of a recording, or its classes; `unknown` if none is as probable as a threshold; or that it is silent.
 
     Args:
-        scores: The most probable first.
+        scores: The most probable first; empty of silence.
         threshold: From 0 to 1.
         multi_label: Whether a recording can have several classes.
     """
+    if not scores:
+        return SILENT
     labels = [label for label, score in scores.items() if score >= threshold]
     return ", ".join(labels if multi_label else labels[:1]) or UNKNOWN
 
