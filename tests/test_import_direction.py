@@ -17,7 +17,7 @@ ALLOWED = {
     "training": {"available_cores", "data", "evaluation", "model", "regular_files"},
     "evaluation": {"data", "model", "spreadsheet_formulas"},
     "inference": {"audio", "available_cores", "model", "regular_files", "spreadsheet_formulas"},
-    "hub": {"data", "evaluation", "inference", "model", "regular_files", "training"},
+    "hub": {"command_line", "data", "evaluation", "inference", "model", "regular_files", "training"},
     "registration": {"model"},
     "command_line": {"regular_files"},
     "spreadsheet_formulas": set(),

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-__all__ = ["NAMED", "name_list"]
+from hfaudio.command_line import printable
+from hfaudio.data.errors import named
 
-NAMED = 5
+__all__ = ["name_list"]
 
 
 def name_list(names: Sequence[str]) -> str:
@@ -15,11 +16,6 @@ def name_list(names: Sequence[str]) -> str:
 
     Example:
         >>> print(name_list(["a", "b\n", "c", "d", "e", "f"]))
-        a, b\n, c, d, e and 1 more
+        a, b\n, c, d, e, and 1 more
     """
-    more = len(names) - NAMED
-    return ", ".join(map(_one_line, names[:NAMED])) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _one_line(name: str) -> str:
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
+    return named(map(printable, names))

@@ -263,9 +263,10 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _checked_text(path: Path, name: str, token: str | None, shortened: list[str]) -> Path | bytes:
-    """The file, or its text with shorter paths."""
+    """The file, or its text with shorter paths and, in a table, without what is no text in the names of files."""
+    content = path.read_bytes()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = content.decode(errors="replace" if name in TABLES else "strict")
     except UnicodeDecodeError as error:
         raise PushError(f"Expected UTF-8 text in {name}, found other bytes; remove the file.") from error
     for number, line in enumerate(text.splitlines(), start=1):
@@ -278,7 +279,7 @@ def _checked_text(path: Path, name: str, token: str | None, shortened: list[str]
     if path.suffix == ".py":
         return path
     changed = without_paths(text)
-    if changed == text:
-        return path
-    shortened.append(name)
-    return changed.encode()
+    if changed != text:
+        shortened.append(name)
+    pushed = changed.encode()
+    return path if pushed == content else pushed

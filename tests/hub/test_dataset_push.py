@@ -40,9 +40,12 @@ WriteTable = Callable[..., Path]
 @pytest.fixture(scope="module")
 def push(main_of) -> Script:
     main = main_of("push_dataset")
-    return lambda source, *flags: main(
-        [str(source), "--repo_id", NAME, "--preparation_processes", "1", *map(str, flags)]
-    )
+
+    def run(source: object, *flags: object) -> None:
+        target = () if "--repo_id" in flags else ("--repo_id", NAME)
+        main([str(source), *target, "--preparation_processes", "1", *map(str, flags)])
+
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def test_the_script_pushes_proves_and_says_how_to_use_the_model(hub, run_python,
     assert f"pushed: {NAME} at {commit.sha}, {len(commit.files) - 1} files, " in said
     for name, file in commit.files.items():
         assert name == ".gitattributes" or f"  {name} ({size_text(len(file.content))})\n" in said
-    assert "left out: __pycache__/, checkpoint-3/, emissions.csv, eval/top_losses.html, mine.py and 5 more\n" in said
+    assert "left out: __pycache__/, checkpoint-3/, emissions.csv, eval/top_losses.html, mine.py, and 5 more\n" in said
     assert "no recording was pushed; --push_recordings adds the page that plays the highest losses\n" in said
     assert "names of recordings are in eval/predictions.csv\n" in said
     assert "absolute paths shortened in: README.md" in said
@@ -238,7 +238,7 @@ def test_a_failed_proof_ends_the_script_with_1_and_one_sentence(hub, run_python,
             "Expected no private key in what is pushed, found one in",
         ),
         ("modeling_spectrogram_cnn.py", f"# hf_{'B' * 34}", "found one in line 1 of modeling_spectrogram_cnn.py"),
-        ("split.csv", None, "Expected UTF-8 text in split.csv, found other bytes"),
+        ("README.md", None, "Expected UTF-8 text in README.md, found other bytes"),
         ("model.onnx", 'x File "/home/me/model.py", line 3', "found paths of its files in model.onnx; write it anew"),
         ("config.json", "{", "Expected JSON in "),
         ("config.json", "{}", "found no AutoConfig in the auto_map of its configuration"),
@@ -520,7 +520,7 @@ def saved_graph(saved_model, tmp_path_factory) -> Path:
     pytest.importorskip("onnxruntime")
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
     backend = TorchBackend(saved_model, "cpu")
-    export_onnx(backend.model, backend.extractor, path)
+    export_onnx(backend.model, backend.extractor, path, saved_model)
     return path
 
 
@@ -541,12 +541,22 @@ def test_a_graph_of_other_weights_is_not_pushed(hub_here, folder, saved_graph, n
     weights = load_file(folder / "model.safetensors")
     weights["classifier.weight"] = -weights["classifier.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(PushError, match=f"Expected .*{name} .*; write it anew|made from other weights"):
+    with pytest.raises(PushError, match=f"Expected a graph of the model beside it in .*{name}, found one of other w"):
         push_model(folder, HubTarget(NAME))
     (folder / name).write_bytes(b"broken")
     with pytest.raises(PushError, match=f"Expected an ONNX graph in .*{name}, found none that loads"):
         push_model(folder, HubTarget(NAME))
     assert not hub_here.requests
+
+
+def test_a_graph_that_scores_otherwise_here_is_not_pushed(folder, saved_graph) -> None:
+    shutil.copy(saved_graph, folder / "model.onnx")
+    probe = Probe.of(folder)
+    other = replace(probe, logits=probe.logits + np.float32(1e-3))
+    with pytest.raises(
+        PushError, match="model.onnx to score as the weights beside it do, within 0.0001, found a diff"
+    ):
+        other.with_graphs(folder, ["model.onnx"])
 
 
 def test_a_long_list_is_cut(folder) -> None:
@@ -558,9 +568,20 @@ def test_a_long_list_is_cut(folder) -> None:
     assert len(lines) < 40
     assert (
         lines[-2]
-        == "left out: __pycache__/, checkpoint-3/, emissions.csv, eval/top_losses.html, mine.py and 2,005 more"
+        == "left out: __pycache__/, checkpoint-3/, emissions.csv, eval/top_losses.html, mine.py, and 2,005 more"
     )
-    assert name_list(["a\nb", "\x1b[31m", "\udcff"]) == "a\\nb, \\x1b[31m, \\udcff"
+    assert name_list(["a\nb", "\x1b[31m", "\udcff"]) == "a\\nb, \\x1b[31m, \\xff"
+
+
+def test_names_that_are_no_text_are_pushed_as_text(folder) -> None:
+    (folder / "eval" / "predictions.csv").write_bytes(b"file_name\ncaf\xe9.wav\n")
+    assert (
+        files_to_push(folder).contents["eval/predictions.csv"].decode()
+        == "file_name\ncaf\N{REPLACEMENT CHARACTER}.wav\n"
+    )
+    (folder / "eval" / "predictions.csv").write_bytes(b"caf\xe9 hf_" + b"a" * 34)
+    with pytest.raises(PushError, match="found one in line 1 of eval/predictions.csv"):
+        files_to_push(folder)
 
 
 def test_an_empty_eval_is_no_fault(folder) -> None:
