@@ -36,8 +36,8 @@ GERMAN = (
     "baum bett regen tür licht auf zu"
 )
 FRENCH = (
-    "oui non stop gauche droite haut bas deux trois quatre cinq six sept huit neuf zéro chat chien oiseau maison arbre "
-    "pluie porte"
+    "oui non stop gauche droite haut bas deux trois quatre cinq six sept huit neuf zéro chat chien oiseau maison "
+    "arbre pluie porte"
 )
 VOICES = {
     ENGLISH: ("en-us", "en-gb", "en-us+f2", "en-us+f4", "en-us+m3", "en-gb+m5", "en-gb-scotland", "en-us+croak"),
