@@ -36,8 +36,8 @@ GERMAN = (
     "baum bett regen tür licht auf zu"
 )
 FRENCH = (
-    "oui non stop gauche droite haut bas deux trois quatre cinq six sept huit neuf zéro chat chien oiseau maison arbre "
-    "pluie porte"
+    "oui non stop gauche droite haut bas deux trois quatre cinq six sept huit neuf zéro chat chien oiseau maison "
+    "arbre pluie porte"
 )
 VOICES = {
     ENGLISH: ("en-us", "en-gb", "en-us+f2", "en-us+f4", "en-us+m3", "en-gb+m5", "en-gb-scotland", "en-us+croak"),
@@ -170,8 +170,11 @@ def hits(recordings: Sequence[np.ndarray], fingerprints: np.ndarray) -> dict[str
             other = acoustic_fingerprint(changed, rate).astype(np.float32)
             if other.any():  # too short by now
                 cosines.append(fingerprints[index] @ other)
-        shares = [f"{100 * np.mean(np.array(cosines) >= threshold):.0f}" for threshold in THRESHOLDS]
-        found[name] = f"{' '.join(shares)} % of {len(cosines)}" if cosines else "none is long enough"
+        if cosines:
+            shares = [f"{100 * np.mean(np.array(cosines) >= threshold):.0f}" for threshold in THRESHOLDS]
+            found[name] = f"{' '.join(shares)} % of {len(cosines)}"
+        else:
+            found[name] = "none is long enough"
     return found
 
 

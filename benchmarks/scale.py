@@ -29,6 +29,7 @@ RATE = 8_000
 SECONDS = 0.5
 CLASSES = 10
 HOUR = 3600
+ONE_THREAD = ("--cpu_threads", "1")  # several wait for each other where something else runs
 SAMPLED_EVERY = 0.25  # seconds
 
 Measured = dict[str, float]
@@ -116,7 +117,17 @@ def short_files(scratch: Path, files: int) -> dict[str, Measured]:
     """Measures the three commands on many short files, the second and third with what the first has cached."""
     sounds = write_short_files(scratch / "sounds", files)
     cache, model = scratch / "cache", scratch / "model"
-    train = ["scripts/train.py", "--dataset", sounds, "--model_size", "tiny", "--max_steps", "5", "--use_cpu"]
+    train = [
+        "scripts/train.py",
+        "--dataset",
+        sounds,
+        "--model_size",
+        "tiny",
+        "--max_steps",
+        "5",
+        "--use_cpu",
+        *ONE_THREAD,
+    ]
     commands = {
         "inspect": ["scripts/inspect_dataset.py", sounds, "--output", scratch / "report.html"],
         "train": [*train, "--output_dir", model],
@@ -131,7 +142,17 @@ def short_files(scratch: Path, files: int) -> dict[str, Measured]:
 def long_files(scratch: Path, files: int) -> dict[str, Measured]:
     """Measures a training on one-hour files."""
     sounds = write_long_files(scratch / "sounds", files)
-    command = ["scripts/train.py", "--dataset", sounds, "--model_size", "tiny", "--max_steps", "5", "--use_cpu"]
+    command = [
+        "scripts/train.py",
+        "--dataset",
+        sounds,
+        "--model_size",
+        "tiny",
+        "--max_steps",
+        "5",
+        "--use_cpu",
+        *ONE_THREAD,
+    ]
     return {"train": measure([*map(str, command), "--output_dir", str(scratch / "model")], scratch / "cache")}
 
 

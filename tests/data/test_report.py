@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import io
 import json
 from html.parser import HTMLParser
@@ -289,6 +290,22 @@ def test_many_rows_are_cut_in_the_page_and_whole_in_the_file(constructed, tmp_pa
     assert len(facts["left_out"]) == 70
     assert facts["suspicious"] == 1
     assert facts["overlaps"]["near_duplicates"][0]["recordings"][0]["file_name"] == "3.wav"
+
+
+def test_many_alike_are_cut_in_the_page_and_whole_in_the_file(constructed, tmp_path) -> None:
+    report = describe_dataset(constructed, "alike")
+    (own,) = report.overlaps.near_duplicates
+    many = dataclasses.replace(own, recordings=own.recordings * 1000)
+    report = dataclasses.replace(report, overlaps=dataclasses.replace(report.overlaps, near_duplicates=(many,) * 60))
+    write_report(report, [], ["train.py"], tmp_path / "page.html")
+    text = Page((tmp_path / "page.html").read_text(encoding="utf-8")).text
+    assert "60 groups of near-duplicates" in text
+    assert "and 1,988 more, which page.json lists" in text  # of the recordings of a group
+    assert "and 35 more, which page.json lists" in text  # of the groups
+    assert "120,000 recordings sounding alike, in 60 groups, each with the same labels." in text
+    assert (tmp_path / "page.html").stat().st_size < 500_000
+    facts = json.loads((tmp_path / "page.json").read_text(encoding="utf-8"))
+    assert len(facts["overlaps"]["near_duplicates"][0]["recordings"]) == 2000
 
 
 def test_many_classes_are_cut(write_tone, tmp_path) -> None:

@@ -18,6 +18,7 @@ from hfaudio.data import (
     list_recordings,
     open_table_stream,
     prepare_listing,
+    table_streaming,
 )
 
 SETTINGS = DecodingSettings(sampling_rate=16_000)
@@ -112,6 +113,15 @@ def test_epochs_follow_each_other_in_new_orders_and_the_seed_decides(write_parts
     assert drawn == first_samples(seed=1)
     assert drawn != first_samples(seed=2)
     assert len(set(drawn)) > 12  # other crops in each epoch
+
+
+def test_few_waiting_rows_give_each_once_too(write_parts, monkeypatch) -> None:
+    monkeypatch.setattr(table_streaming, "WAITING_ROWS", 2)
+    stream = open_table_stream(str(write_parts()), Columns())
+    table = StreamedTable(stream.rows, SETTINGS, CropRule(100_000), seed=1)
+    drawn = [float(example["waveform"][101]) for example in islice(table, 12)]
+    assert len(set(drawn[:6])) == 6
+    assert sorted(drawn[6:]) == sorted(drawn[:6])
 
 
 def test_processes_share_the_rows_out(write_parts) -> None:

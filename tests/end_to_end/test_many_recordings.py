@@ -23,7 +23,7 @@ FEW_STEPS = ("--max_steps", 1, "--eval_strategy", "no", "--per_device_eval_batch
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2,500 different noises of a fiftieth of a second, of two classes, in five folds; the last ones can be compared."""
+    """2,500 different noises of a fiftieth of a second, of two classes in two folds; the last can be compared."""
     assert COUNT > WORTH_PROCESSES
     folder = tmp_path_factory.mktemp("many")
     rng = np.random.default_rng(0)
