@@ -1,3 +1,4 @@
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,12 +51,14 @@ def test_an_empty_file_changes_nothing(parser, tmp_path) -> None:
         (["--rate", "x"], "error: argument --rate: invalid int value: 'x'; see --help."),
         (["--nothing", "1"], "error: unknown flags: --nothing 1; see --help."),
         (["gone.yaml"], "error: expected a YAML file of flags at gone.yaml, found none; see --help."),
+        (["{folder}/pipe.yaml"], "{folder}/pipe.yaml, which is a named pipe (FIFO), no file; see --help."),
         (["{folder}/list.yaml"], "expected one 'flag: value' a line in {folder}/list.yaml, found a list"),
         (["{folder}/odd.yaml"], "expected the names of flags in {folder}/odd.yaml, found 'speed'"),
         (["{folder}/broken.yaml"], "expected YAML in {folder}/broken.yaml, found "),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(parser, tmp_path: Path, capsys, arguments, sentence) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "list.yaml").write_text("- rate\n")
     (tmp_path / "odd.yaml").write_text("speed: 3\n")
     (tmp_path / "broken.yaml").write_text("rate: [1\n")
