@@ -74,12 +74,14 @@ def test_an_empty_file_changes_nothing(parser, tmp_path) -> None:
         (["{folder}/twice.yaml"], "expected YAML in {folder}/twice.yaml, found a name that stands twice"),
         (["{folder}"], "error: unknown flags: {folder}; see --help."),
         (["gone.yaml"], "error: expected a YAML file of flags at gone.yaml, found none; see --help."),
+        (["{folder}/pipe.yaml"], "{folder}/pipe.yaml, which is a named pipe (FIFO), no file; see --help."),
         (["{folder}/list.yaml"], "expected one 'flag: value' a line in {folder}/list.yaml, found a list"),
         (["{folder}/odd.yaml"], "expected the names of flags in {folder}/odd.yaml, found 'speed'"),
         (["{folder}/broken.yaml"], "expected YAML in {folder}/broken.yaml, found "),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(parser, tmp_path: Path, capsys, arguments, sentence) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "list.yaml").write_text("- rate\n")
     (tmp_path / "odd.yaml").write_text("speed: 3\n")
     (tmp_path / "broken.yaml").write_text("rate: [1\n")

@@ -61,7 +61,7 @@ class NativeAudio:
         encoding: Container and sample format, such as `WAV PCM_16`.
         peak: The largest magnitude in any channel; 1.0 is full scale.
         clipped: Share of the frames in which three samples on end of some channel stand at full scale.
-        truncated: Whether the file ends before its own headers say so.
+        truncated: Whether the file ends before its own headers say so, or goes on where they say that it ends.
     """
 
     samples: np.ndarray

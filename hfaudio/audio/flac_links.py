@@ -4,6 +4,8 @@ import os
 from functools import lru_cache
 from typing import BinaryIO
 
+import numpy as np
+
 from hfaudio.audio.pieces import Layout, Part
 
 __all__ = ["flac_layout"]
@@ -12,6 +14,7 @@ READ_AT_ONCE = 1 << 18  # bytes
 MARKS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # with the header of STREAMINFO, which comes first
 TOTAL_AT = 18  # the low 36 bits of the eight bytes from here are the number of frames: RFC 9639, section 8.2
 TAIL = 1 << 17  # bytes at the end of a stream, in which its last two blocks are sought
+NUMBERED, COUNTED = b"\xff\xf8", b"\xff\xf9"  # beginnings of blocks that tell their number, or their first frame
 BLOCK_SIZES = {1: 192, **{code: 144 << code for code in range(2, 6)}, **{code: 1 << code for code in range(8, 16)}}
 
 
@@ -38,11 +41,10 @@ def _find_starts(file: BinaryIO, size: int) -> list[int]:
         block = file.read(READ_AT_ONCE)
         if not block:
             break
-        at = block.find(b"fLaC")
-        while at >= 0:
-            if block.startswith(MARKS, at):
-                starts.append(position + at)
-            at = block.find(b"fLaC", at + 1)
+        # Several times as fast as `bytes.find`, of the first two letters.
+        letters = np.frombuffer(block, np.uint8)
+        places = np.flatnonzero((letters[:-1] == MARKS[0][0]) & (letters[1:] == MARKS[0][1])).tolist()
+        starts += [position + at for at in places if block.startswith(MARKS, at)]
         if position + len(block) >= size:
             break
         position += len(block) - 7  # the mark may lie across two blocks
@@ -67,26 +69,29 @@ def _part(file: BinaryIO, start: int, end: int, joined: bool) -> Part:
 
 def _last_frame(tail: bytes) -> int | None:
     """How many frames of sound a stream has, by its last block; None if there are no two blocks in a row."""
-    later: list[tuple[int, int]] = []
-    at = len(tail)
-    while (at := max(tail.rfind(b"\xff\xf8", 0, at), tail.rfind(b"\xff\xf9", 0, at))) >= 0:
-        block = _parse_block(tail[at : at + 16])
-        if block is None:
-            continue
-        numbered, place, frames = block
-        # Two of them, because what looks like the header of a block may be none.
-        for later_place, later_frames in later:
-            if later_place == place + (1 if numbered else frames):
-                return (later_place * frames if numbered else later_place) + later_frames
-        later.append((place, frames))
-    return later[0][1] if len(later) == 1 and later[0][0] == 0 else None
+    for mark in (NUMBERED, COUNTED):
+        later: list[tuple[int, int]] = []
+        at = len(tail)
+        while (at := tail.rfind(mark, 0, at)) >= 0:
+            block = _parse_block(tail[at : at + 16])
+            if block is None:
+                continue
+            place, frames = block
+            # Two of them, because what looks like the header of a block may be none.
+            for later_place, later_frames in later:
+                if later_place == place + (1 if mark == NUMBERED else frames):
+                    return (later_place * frames if mark == NUMBERED else later_place) + later_frames
+            later.append(block)
+        if len(later) == 1 and later[0][0] == 0:
+            return later[0][1]
+    return None
 
 
-def _parse_block(header: bytes) -> tuple[bool, int, int] | None:
+def _parse_block(header: bytes) -> tuple[int, int] | None:
     """Reads the header of a block: RFC 9639, section 9.1.
 
     Returns:
-        Whether blocks are numbered, the number or else the first frame, and how many frames the block has.
+        Its number or its first frame, and how many frames it has; None if it is no header.
     """
     header = header.ljust(16, b"\0")
     size_code, rate_code = header[2] >> 4, header[2] & 0x0F
@@ -111,7 +116,7 @@ def _parse_block(header: bytes) -> tuple[bool, int, int] | None:
     at += {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
     if at >= len(header) or _checksum(header[:at]) != header[at]:
         return None
-    return header[1] == 0xF8, place, frames
+    return place, frames
 
 
 @lru_cache(maxsize=1)

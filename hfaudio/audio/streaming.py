@@ -62,7 +62,8 @@ def stream_audio(
     except OSError as error:  # of a file that vanishes meanwhile, or a disk that fails
         raise cannot_be_opened(error) from error
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise UnreadableAudioError(f"damaged further on ({first_line(str(error))})") from error
+        reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+        raise UnreadableAudioError(f"damaged further on ({first_line(reason)})") from error
     if resampler is None:
         raise UnreadableAudioError(why_unreadable(source, decoder, reasons) if reasons else "holds no samples")
     yield resampler.push(np.empty(0, np.float32), last=True)

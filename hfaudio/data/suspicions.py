@@ -80,7 +80,7 @@ def _oddities(table: dict[str, list[Any]]) -> Iterator[Suspicion]:
         *(table[column] for column in ("file_name", "truncated", "clipped", "silence", "seconds")), strict=True
     ):
         if truncated:
-            yield Suspicion(name, "truncated", f"ends after {seconds:.2f} s, before its headers say so")
+            yield Suspicion(name, "truncated", f"read up to {seconds:.2f} s; its headers tell another length")
         if clipped > CLIPPED_SHARE:
             yield Suspicion(name, "clipped", f"{clipped:.1%} of it stands at full scale")
         if silence > SILENT_SHARE:

@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from encoded_audio import encode
 
-from hfaudio.audio import UnreadableAudioError, decode_audio, has_torchcodec, opening, stream_audio
+from hfaudio.audio import UnreadableAudioError, decode_audio, has_torchcodec, opening, read_audio, stream_audio
 
 
 @pytest.fixture(params=[1 << 20, 3_000])
@@ -78,3 +79,11 @@ def test_what_is_not_finite_further_on_is_named_when_it_is_reached(monkeypatch) 
     assert len(next(blocks)) == len(next(blocks)) == 1_000
     with pytest.raises(UnreadableAudioError, match="^holds NaN or infinite samples"):
         next(blocks)
+
+
+def test_a_link_that_cannot_be_opened_is_named_when_it_is_reached() -> None:
+    one, other = encode("OGG", "VORBIS"), encode("OGG", "OPUS", rate=48_000)
+    content = one + other[:150] + one
+    assert read_audio(content).truncated
+    with pytest.raises(UnreadableAudioError, match=r"^damaged further on \((?!.*Pieces).+\)$"):
+        list(stream_audio(content, 16_000))

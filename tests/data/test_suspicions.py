@@ -21,7 +21,7 @@ def table(*rows: dict[str, object], names: Sequence[str] = ("cat", "dog")) -> da
 @pytest.mark.parametrize(
     ("row", "kind", "detail"),
     [
-        ({"truncated": True}, "truncated", "ends after 2.00 s, before its headers say so"),
+        ({"truncated": True}, "truncated", "read up to 2.00 s; its headers tell another length"),
         ({"clipped": 0.012}, "clipped", "1.2% of it stands at full scale"),
         ({"silence": 0.95}, "mostly silent", "95% of it lies below -60 dB"),
         ({"seconds": 0.05}, "very short", "0.050 s, where the median is 2.00 s"),

@@ -1,3 +1,4 @@
+import os
 import pickle
 import random
 
@@ -81,6 +82,9 @@ def test_an_unknown_strength_is_named(tmp_path) -> None:
         WaveformAugmentation("wild", 16_000)
     with pytest.raises(ValueError, match="Expected a YAML file of transforms at .*, found none"):
         WaveformAugmentation(str(tmp_path / "gone.yaml"), 16_000)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(ValueError, match=r"found none \(is a named pipe \(FIFO\), no file\)"):
+        WaveformAugmentation(str(tmp_path / "pipe.yaml"), 16_000)
 
 
 def test_a_room_adds_an_echo_after_the_sound_and_keeps_its_level() -> None:

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -41,3 +43,6 @@ def test_files_that_say_something_else_are_named(tmp_path, text: str, found: str
 def test_a_missing_file_is_named(tmp_path) -> None:
     with pytest.raises(ValueError, match="Expected a YAML or JSON file of class weights at .*gone.yaml, found none"):
         read_class_weights(str(tmp_path / "gone.yaml"), ["cat", "dog"])
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(ValueError, match=r"found none \(is a named pipe \(FIFO\), no file\)"):
+        read_class_weights(str(tmp_path / "pipe.yaml"), ["cat", "dog"])
