@@ -78,7 +78,8 @@ def list_beside(folder: Path, parts: Sequence[Path]) -> list[LeftOut]:
     ]
     hidden = sorted(
         path
-        for path in folder.iterdir()
+        for place in ([folder] if parts else [folder, *sub_folders(folder)])
+        for path in place.iterdir()
         if path.name.startswith(".") and path.name not in TOOL_FOLDERS and path.is_dir()
     )
     reasons = dict.fromkeys(hidden, "lies in a hidden folder: take the dot from its name")

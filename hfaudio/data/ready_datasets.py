@@ -336,6 +336,8 @@ def _unique_names(names: Sequence[str], part: str | None) -> list[str]:
 
 
 def _within(path: Path, folders: Sequence[Path], where: str) -> str:
+    if "\\" in str(path) and not path.exists() and (other := Path(str(path).replace("\\", "/"))).exists():
+        path = other
     if folders and not any(path.resolve().is_relative_to(folder.resolve()) for folder in folders):
         raise DataError(
             f"Expected the recordings within the data set, found {path} in {where}; remove the row, if you trust the "

@@ -132,6 +132,7 @@ def _list_folder(folder: Path, columns: Columns, confined_to: Path | None, may_d
     if len(part_tables) > 1 and not any(map(filled_sub_folders, parts)):
         return _list_parts(part_tables, columns, confined_to)
     if any(map(has_table, parts)):
+        _check_classes(parts)
         return _list_parts(parts, columns, confined_to, beside=list_beside(folder, parts))
     if find_files(folder, (".parquet",)):
         return list_parquet(folder, columns, confined_to)
@@ -143,6 +144,7 @@ def _list_folder(folder: Path, columns: Columns, confined_to: Path | None, may_d
             named(path.name for path in unread),
             ", ".join(TABLE_ENDINGS),
         )
+    _check_classes(parts)
     inner = _only_sub_folder(folder) if may_descend and not parts else None
     if inner is not None:
         logger.warning("The data set is taken from %s, the only folder with recordings in %s.", inner, folder)
@@ -204,11 +206,6 @@ def _list_parts(
     parts: Sequence[Path], columns: Columns, confined_to: Path | None, beside: Sequence[LeftOut] = ()
 ) -> Listing:
     """Folders such as `train` and `test`, or tables of such names; they are the folds where no table names any."""
-    for part in parts:
-        if part.is_dir() and not has_table(part) and not sub_folders(part):
-            raise DataError(
-                f"Expected one sub-folder of recordings for each class in {part}, found none; {_advice(part)}."
-            )
     name = _shared_sub_folder(parts)
     listers = [partial(_list_part, part, name, confined_to=confined_to) for part in parts]
     listings = []
@@ -240,6 +237,14 @@ def _shared_sub_folder(parts: Sequence[Path]) -> str | None:
     inner = [part / name for part in parts if (part / name).is_dir()]
     classes = set().union(*map(filled_sub_folders, inner))
     return name if len(classes) > 1 and not any(map(holds_recordings, inner)) else None
+
+
+def _check_classes(parts: Sequence[Path]) -> None:
+    for part in parts:
+        if not has_table(part) and not sub_folders(part):
+            raise DataError(
+                f"Expected one sub-folder of recordings for each class in {part}, found none; {_advice(part)}."
+            )
 
 
 def _advice(part: Path) -> str:

@@ -1,5 +1,6 @@
 """The flags that say which recordings to take, and how to divide them."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,9 +27,12 @@ from hfaudio.data import (
     split_by_groups,
     split_randomly,
 )
+from hfaudio.data.errors import named
 from hfaudio.data.manifest import NO_COLUMN
 
 __all__ = ["DataArguments", "SourceArguments"]
+
+logger = logging.getLogger(__name__)
 
 AUTO_SPLIT = "auto"
 RANDOM_SPLIT = "random"
@@ -234,6 +238,9 @@ class DataArguments(SourceArguments):
                 f"Expected --eval_folds with --fold_column {self.fold_column}, found none, and no fold named test; "
                 "name the folds to hold out."
             )
+        given = sorted({fold for fold in dataset["fold"] if fold is not None})
+        if self.dataset and len(given) > 1:
+            logger.warning("The given folds %s are not used: name those to hold out with --eval_folds.", named(given))
         if any(group is not None for group in dataset["group"]):
             return split_by_groups(dataset, self.test_size, seed), f"{share} (whole sources)"
         return split_randomly(dataset, self.test_size, seed), f"{share} (recordings at random)"

@@ -168,13 +168,23 @@ def test_one_folder_that_may_be_a_class_or_a_part_is_refused(write_tone, tmp_pat
 
 
 def test_what_belongs_to_no_class_is_left_out_by_name(write_tone, tmp_path) -> None:
-    for name in ("dog/a", "loose", ".hidden/b", ".git/c", ".ipynb_checkpoints/d", "__MACOSX/e", "train/cat/f"):
+    for name in (
+        "dog/a",
+        "loose",
+        ".hidden/b",
+        "dog/.more/g",
+        ".git/c",
+        ".ipynb_checkpoints/d",
+        "__MACOSX/e",
+        "train/cat/f",
+    ):
         write_tone(f"s/{name}.wav")
     folder = tmp_path / "s"
     (folder / "notes.txt").touch()
     hidden = LeftOut(".hidden/b.wav", "lies in a hidden folder: take the dot from its name")
     loose = LeftOut("loose.wav", "lies in no class folder")
-    assert list_beside(folder, ()) == [loose, hidden]
+    within = LeftOut("dog/.more/g.wav", hidden.reason)
+    assert list_beside(folder, ()) == [loose, hidden, within]
     assert list_beside(folder, [folder / "train"]) == [
         loose,
         hidden,

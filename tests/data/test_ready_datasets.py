@@ -411,3 +411,12 @@ def test_a_column_of_neither_recordings_nor_paths_is_named(tones) -> None:
         DataError, match="Expected recordings or paths in column 'number', found Value.*; name another"
     ):
         list_one(dataset, file="number")
+
+
+def test_backslashes_separate_folders_where_files_are_found_that_way(write_tone, tmp_path) -> None:
+    path = write_tone("sub/a.wav")
+    dataset = datasets.Dataset.from_dict({"file_name": ["sub\\a.wav", "sub\\b.wav"], "label": ["x", "y"]})
+    recordings = list_dataset(dataset, Columns(), tmp_path).recordings
+    assert [r.audio for r in recordings] == [str(path), str(tmp_path / "sub\\b.wav")]
+    with pytest.raises(DataError, match="within the data set"):
+        list_dataset(dataset.select([0]), Columns(), tmp_path, confined_to=(tmp_path / "other",))

@@ -154,3 +154,14 @@ def test_an_archive_that_packs_too_well_needs_a_flag(two_classes, tmp_path, monk
     assert len(DataArguments(dataset=[archive], allow_large_archives=True).listing().recordings) == 8
     shutil.rmtree(Path(datasets.config.HF_DATASETS_CACHE) / "hfaudio" / "archives")
     assert len(load_audio_dataset([archive], allow_large_archives=True, num_proc=1).dataset) == 8
+
+
+def test_given_folds_that_are_not_used_are_told(make_rows, caplog) -> None:
+    rows = make_rows("abab" * 5, folds=["1", "2"] * 10)
+    DataArguments(dataset=["sounds"]).divide(rows, seed=0)
+    assert caplog.messages == ["The given folds 1, 2 are not used: name those to hold out with --eval_folds."]
+    caplog.clear()
+    DataArguments(dataset=["sounds"], split="random").divide(rows, seed=0)
+    DataArguments(dataset=["sounds"], eval_folds=["1"]).divide(make_rows("aabb" * 5, folds=["1", "2"] * 10), seed=0)
+    DataArguments().divide(rows, seed=0)
+    assert caplog.messages == []
