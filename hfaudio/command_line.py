@@ -127,7 +127,7 @@ def _leave(*_: Any) -> NoReturn:
 def _leave_while_importing() -> None:
     """Answers Ctrl-C in the seconds before a script of ours runs, when nothing can be lost."""
     script = getattr(sys.modules["__main__"], "__file__", None)
-    ours = script is not None and Path(script).resolve().parent == SCRIPTS
+    ours = script is not None and Path(script).resolve().parent.name == SCRIPTS.name
     if ours and signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # and not ignored, as with nohup
         signal.signal(signal.SIGINT, _leave)
 

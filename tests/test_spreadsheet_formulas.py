@@ -19,7 +19,9 @@ def test_a_name_that_begins_as_a_formula_is_warned_of(name: str, caplog) -> None
     rows = [{"file": "a.wav", "score": -0.5}, {"file": name, "score": None}]
     assert list(warn_of_formulas(rows, "x.csv")) == rows
     (message,) = caplog.messages
-    assert message.startswith(f"x.csv has cells that begin as formulas do, which a spreadsheet may run (1): {name}; import")
+    assert message.startswith(
+        f"x.csv has cells that begin as formulas do, which a spreadsheet may run (1): {name}; import"
+    )
 
 
 def test_numbers_and_other_names_are_not(caplog) -> None:
@@ -70,6 +72,10 @@ def test_a_recording_that_is_left_out_may_have_any_name(tmp_path: Path) -> None:
     name = b"\xff.wav".decode(errors="surrogateescape")
     write_split(split("a.wav"), tmp_path / "split.csv", [LeftOut(name, "empty")])
     assert b"\xff.wav,left_out" in (tmp_path / "split.csv").read_bytes()
-    rows = datasets.concatenate_datasets(list(split("a.wav").values())).add_column("label", [0, 0]).add_column("group", [None, None])
+    rows = (
+        datasets.concatenate_datasets(list(split("a.wav").values()))
+        .add_column("label", [0, 0])
+        .add_column("group", [None, None])
+    )
     rows = rows.cast_column("label", datasets.ClassLabel(names=["a"]))
     assert split_by_file(rows, tmp_path / "split.csv")["test"]["file_name"] == ["b.wav"]
