@@ -261,7 +261,7 @@ class FlagParser(argparse.ArgumentParser):
         nearest = get_close_matches(wanted, own, 1, cutoff=ALIKE)
         others = [] if nearest else _scripts_with(wanted, self.prog)
         nearest = nearest or get_close_matches(wanted, own, 1)
-        elsewhere = f", which is one of {' and '.join(others)}" if others else ""
+        elsewhere = f", which is a flag of {' and '.join(others)}" if others else ""
         return f"{elsewhere}: did you mean --{nearest[0]}?" if nearest else elsewhere
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
