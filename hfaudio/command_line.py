@@ -129,7 +129,7 @@ def _leave(*_: Any) -> NoReturn:
 def _leave_while_importing() -> None:
     """Answers Ctrl-C in the seconds before a script of ours runs, when nothing can be lost."""
     script = getattr(sys.modules["__main__"], "__file__", None)
-    ours = script is not None and Path(script).resolve().parent == SCRIPTS
+    ours = script is not None and Path(script).resolve().parent.name == SCRIPTS.name
     if ours and signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # and not ignored, as with nohup
         signal.signal(signal.SIGINT, _leave)
 
@@ -263,7 +263,7 @@ class FlagParser(argparse.ArgumentParser):
         nearest = get_close_matches(wanted, own, 1, cutoff=ALIKE)
         others = [] if nearest else _scripts_with(wanted, self.prog)
         nearest = nearest or get_close_matches(wanted, own, 1)
-        elsewhere = f", which is one of {' and '.join(others)}" if others else ""
+        elsewhere = f", which is a flag of {' and '.join(others)}" if others else ""
         return f"{elsewhere}: did you mean --{nearest[0]}?" if nearest else elsewhere
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:

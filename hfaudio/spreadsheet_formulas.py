@@ -31,9 +31,9 @@ def warn_of_formulas(rows: Iterable[Any], table: str) -> Iterator[Any]:
         yield row
     if count:
         logger.warning(
-            "%d cells of %s begin as formulas do, which a spreadsheet may run: %s%s; import the columns as text, or "
-            "rename the files",
-            count, table, ", ".join(named), ", and more" if count > len(named) else "",
+            "%s has cells that begin as formulas do, which a spreadsheet may run (%d): %s%s; import the columns as "
+            "text, or rename the files",
+            table, count, ", ".join(named), ", and more" if count > len(named) else "",
         )  # fmt: skip
 
 

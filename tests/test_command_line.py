@@ -67,9 +67,9 @@ def test_an_empty_file_changes_nothing(parser, tmp_path) -> None:
         (["stray"], "error: unknown flags: stray; see --help."),
         (
             ["--num_train_epochs", "3"],
-            "unknown flag --num_train_epochs, which is one of cross_validate.py and train.p",
+            "unknown flag --num_train_epochs, which is a flag of cross_validate.py and tr",
         ),
-        (["--files_from", "x"], "error: unknown flag --files_from, which is one of predict.py; see --help."),
+        (["--files_from", "x"], "error: unknown flag --files_from, which is a flag of predict.py; see --help."),
         (["{folder}/near.yaml"], "found 'rat': did you mean --rate? See --help."),
         (["{folder}/twice.yaml"], "expected YAML in {folder}/twice.yaml, found a name that stands twice"),
         (["{folder}"], "error: unknown flags: {folder}; see --help."),

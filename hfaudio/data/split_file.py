@@ -92,8 +92,10 @@ def split_by_file(
 def _read_rows(path: Path) -> dict[str, dict[str, str]]:
     """The rows by file name; `split` is one of `PARTS`."""
     try:
-        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape", opener=only_regular) as file:
-            reader = csv.DictReader(file, restval="")
+        with open(path, "rb", opener=only_regular) as file:
+            file.readline().decode()  # the names of columns are text, those of files need not be
+        with open(path, newline="", encoding="utf-8-sig", errors="surrogateescape", opener=only_regular) as lines:
+            reader = csv.DictReader(lines, restval="")
             columns, table = reader.fieldnames or [], list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(

@@ -153,6 +153,8 @@ def predict_into(
             journal.finish()
         if process > 0:
             return 0
+        with _writing(path):
+            os.stat(parts[0])  # whose folder may have been removed meanwhile
         while not all(
             PredictionJournal.is_finished(part) and not (overwrite and misfit(part, decided)) for part in parts
         ):

@@ -104,7 +104,7 @@ def test_a_failed_run_leaves_the_last_report(inspect, capsys, write_tone, tmp_pa
         (("nowhere",), "found nothing; check --dataset."),
         (("a", "--dataset", "b"), "a and --dataset both name the dataset: give one of them; see --help."),
         (("a", "--output", "report.json"), "--output must end in .html, found 'report.json'."),
-        (("a", "--lr", "1"), "unknown flags: --lr 1; see --help."),
+        (("a", "--lr", "1"), "unknown flag --lr; see --help."),
         (("--label_column", "kind"), "--label_column needs a --dataset, found none."),
     ],
 )

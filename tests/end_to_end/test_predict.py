@@ -2,17 +2,24 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 import torch
+from safetensors.numpy import load_file, save_file
 
+from hfaudio.inference.bulk_prediction import RowSettings
+from hfaudio.inference.model_folder import hash_model
+from hfaudio.inference.prediction_journal import PredictionJournal
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "predict.py"
@@ -92,6 +99,56 @@ def test_silence_has_no_class_in_any_table(predict, model, write_tone, tmp_path)
     code, printed, _ = predict(silent, "--model", model)
     assert code == 3
     assert printed.splitlines()[1].split("\t")[3:] == ["", "", "wholly silent"]
+
+
+def test_other_weights_refuse_to_go_on_and_overwrite_starts_anew(predict, model, sounds, tmp_path) -> None:
+    output = tmp_path / "out.csv"
+    flags = (sounds, "--output", output)
+    other = shutil.copytree(model, tmp_path / "other")
+    assert predict(*flags, "--model", model)[0] == 3
+    former = output.read_bytes()
+    assert predict(*flags, "--model", other)[0] == 2  # a whole table stays
+    output.unlink()
+    broken = tmp_path / "list.txt"
+    broken.write_text(f"{sounds / 'low' / '0.wav'}\n")
+
+    def interrupted(folder: Path) -> None:
+        run = {"model": f"TorchBackend {hash_model(folder)}", "window_seconds": None, "hop_seconds": None}
+        run |= {"pooling": "mean", "backend": "auto", "unknown_threshold": None}
+        PredictionJournal(tmp_path / ".out.csv.part-0-of-1", {**run, **asdict(RowSettings())})
+
+    interrupted(model)
+    weights = load_file(other / "model.safetensors")
+    weights["classifier.weight"] *= -1
+    save_file(weights, other / "model.safetensors", {"format": "pt"})
+    code, _, said = predict(*flags, "--model", other)
+    assert code == 2
+    assert "found other weights, graph, configuration or backend" in said
+    assert predict(*flags, "--model", model)[0] == 3
+    assert output.read_bytes() == former
+    interrupted(model)
+    assert predict(*flags, "--model", other, "--overwrite")[0] == 3
+    assert output.read_bytes() != former
+
+
+def test_names_that_a_terminal_would_act_on_keep_a_row_a_recording(predict, model, write_tone, tmp_path) -> None:
+    names = ["two\nlines.wav", "tab\t.wav", "\x1b[31mred.wav", "\u202egpj.wav", "=HYPERLINK(1).wav"]
+    for name in (*names, "plain.wav"):
+        write_tone(f"odd/{name}")
+    os.rename(tmp_path / "odd" / "plain.wav", os.fsencode(tmp_path / "odd") + b"/\xff.wav")
+    code, printed, _ = predict(tmp_path / "odd", "--model", model)
+    assert code == 0
+    rows = [line.split("\t") for line in printed.splitlines()]
+    assert [len(row) for row in rows] == [6] * 7
+    assert {Path(row[0]).name for row in rows[1:]} == {
+        r"two\nlines.wav", r"tab\t.wav", r"\x1b[31mred.wav", r"\u202egpj.wav", r"\xff.wav", "=HYPERLINK(1).wav"
+    }  # fmt: skip
+    _, _, said = predict(tmp_path / "odd", "--model", model, "--output", tmp_path / "odd.csv")
+    assert "odd.csv has cells that begin as formulas do" in said
+    with (tmp_path / "odd.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == sorted(map(str, (tmp_path / "odd").iterdir()))
+    predict(tmp_path / "odd", "--model", model, "--output", tmp_path / "odd.parquet")
+    assert str(tmp_path / "odd" / r"\xff.wav") in pq.read_table(tmp_path / "odd.parquet")["file"].to_pylist()
 
 
 def test_the_terminal_shows_a_row_a_recording(predict, model, sounds) -> None:
@@ -199,6 +256,33 @@ def test_processes_share_the_files(predict, model, sounds, tmp_path) -> None:
             ("x.wav", "--output", "x.xls"),
             "error: --output must end in one of .csv, .json, .jsonl, .parquet, .txt, found",
         ),
+        (
+            ("x.wav", "--output", "-"),
+            "error: --output must end in one of .csv, .json, .jsonl, .parquet, .txt, found -.",
+        ),
+        (("x.csv", "--output", "x.csv"), "error: --output must be another file than x.csv, which is read;"),
+        (("--files_from", "x.csv", "--output", "./x.csv"), "error: --output must be another file than x.csv, which"),
+        (("x.wav", "--output", "{model}/x.csv"), "error: --output must not lie in the model's folder, found "),
+        (
+            ("x.wav", "--output", "x.csv"),
+            "error: Expected nothing at {folder}/x.csv, found a file that this run did no",
+        ),
+        (
+            ("--files_from", "x.wav"),
+            "error: --files_from must be a list of files, found x.wav; name recordings without",
+        ),
+        (("--files_from", "blank.txt"), "error: Expected paths in blank.txt, found none; give one a line."),
+        (("x.wav", "gone.wav"), "error: Expected recordings at gone.wav, found nothing; their names end in"),
+        (
+            ("x.wav", "--model", "nosuch"),
+            "error: Expected the folder of a model, or owner/name on the Hub, at nosuch,",
+        ),
+        (("x.wav", "--device", "cuda:N"), "error: Expected a device of this machine, cpu"),
+        (
+            ("x.wav", "--pooling", "maen"),
+            "error: argument --pooling: invalid choice: 'maen' (choose from 'mean', 'max'",
+        ),
+        (("x.wav", "--top_k", "1", "--top_k", "2"), "error: expected each flag once, found --top_k 1 and --top_k 2;"),
         (("x.wav", "--output", "no/x.csv"), "error: Expected the folder no for --output, found none; make it first."),
         (("x.wav", "--threshold", "2"), "error: --threshold must be from 0 to 1, found 2."),
         (("x.wav", "--window_seconds", "99"), "error: window_seconds must be above 0 and at most 30"),
@@ -206,8 +290,15 @@ def test_processes_share_the_files(predict, model, sounds, tmp_path) -> None:
         (("x.wav", "--files_from", "gone.txt", "--colour", "red"), "error: unknown flag --colour"),
     ],
 )
-def test_mistakes_are_one_sentence(predict, model, tmp_path, monkeypatch, arguments: tuple, sentence: str) -> None:
+def test_mistakes_are_one_sentence(
+    predict, model, write_tone, tmp_path, monkeypatch, arguments: tuple, sentence: str
+) -> None:
     monkeypatch.chdir(tmp_path)
+    write_tone("x.wav")
+    (tmp_path / "x.csv").write_text("file_name\nx.wav\n")
+    (tmp_path / "blank.txt").write_text("\n \n")
+    arguments = tuple(argument.format(model=model) for argument in arguments)
+    sentence = sentence.format(folder=tmp_path)
     flags = arguments if "--model" in arguments else (*arguments, "--model", model)
     code, _, said = predict(*flags)
     assert code == 2

@@ -92,7 +92,7 @@ def test_a_bad_recording_among_good_ones_is_named_left_out_and_counted(
         (("--test_size", 0.9), "--test_size must be above 0 and at most 0.5, found 0.9."),
         (("--loss", "focal", "--focal_gamma", -1), "--focal_gamma must be a number of at least 0, found -1.0."),
         (("--num_train_epochs", "many"), "invalid float value: 'many'; see --help."),
-        (("--lr", 1), "unknown flags: --lr 1; see --help."),
+        (("--lr", 1), "unknown flag --lr; see --help."),
         (("--dataset", "nowhere"), "(owner/name) at nowhere, found nothing; check --dataset."),
     ],
 )

@@ -320,6 +320,14 @@ def test_a_full_disk_is_a_sentence_and_the_run_goes_on_later(predictor, files, t
         predict_into(tmp_path / "gone" / "out.csv", *arguments[1:])
 
 
+def test_a_folder_that_vanishes_meanwhile_is_a_sentence(predictor, files, tmp_path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    arguments = (predictor, lambda: iter(files[:2]), RowSettings(), RUN)
+    with pytest.raises(JournalError, match=r"^Expected to write .*gone/out.csv, found that impossible \(No such file"):
+        predict_into(folder / "out.csv", *arguments, on_file=lambda rows: shutil.rmtree(folder, ignore_errors=True))
+
+
 def interrupted(folder: Path) -> Path:
     journal = PredictionJournal(folder / "journal", {"model": "m", "top_k": 1})
     journal.append("a.wav", [{"label": "x"}])

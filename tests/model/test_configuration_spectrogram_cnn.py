@@ -55,6 +55,8 @@ def test_round_trips_and_keeps_unknown_keys(tmp_path) -> None:
         ),
         ({"backbone": "resnet18"}, "backbone must be None or timm/ and a name of timm's, found 'resnet18'."),
         ({"backbone": "timm/hf-hub:somebody/net"}, "name of timm's, found 'timm/hf-hub:somebody/net'."),
+        ({"num_labels": 100_001}, "A model must have at most 100000 classes, found 100001."),
+        ({"id2label": dict.fromkeys(range(100_002), "a")}, "A model must have at most 100000 classes, found 100002."),
         ({"logit_temperature": 0.0}, "logit_temperature must be a number above 0, found 0.0."),
         ({"logit_temperature": float("inf")}, "logit_temperature must be a number above 0, found inf."),
         ({"logit_temperature": float("nan")}, "logit_temperature must be a number above 0, found nan."),

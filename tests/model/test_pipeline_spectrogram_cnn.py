@@ -209,6 +209,16 @@ def test_an_unreadable_file_is_named_and_not_passed_over(classify, files, tmp_pa
         classify([files[0], str(broken), files[1]], batch_size=2)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "multi_label_classification"])
+def test_scores_that_are_not_finite_are_no_answer(tmp_path, files, value: float, problem_type: str) -> None:
+    classify = load(save_model(tmp_path, problem_type=problem_type))
+    classify.model.classifier.bias.data[0] = value
+    for batch_size in (1, 2):
+        with pytest.raises(ValueError, match="^The model scores a recording NaN or infinity: expected finite weights"):
+            classify(files[:3], batch_size=batch_size)
+
+
 def test_the_folder_names_the_pipeline_and_saving_it_anew_keeps_it(folder, tmp_path) -> None:
     # Also where an older version, or the Hub's name of the repository, stands in its place.
     model = AutoModelForAudioClassification.from_pretrained(folder)
