@@ -12,6 +12,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 
+from hfaudio.hub.card_metadata import without_itself
 from hfaudio.hub.proof import Probe, usage
 from hfaudio.hub.pushed_files import PushedFiles, PushError, files_to_push
 
@@ -160,6 +161,9 @@ def push_model(folder: str | os.PathLike[str], target: HubTarget) -> PushedModel
         ) from error
     again = f"; {folder} is as it was: run `{target.command(folder)}` again"
     target = open_repository(target)
+    card = files.contents["README.md"]
+    text = card.decode() if isinstance(card, bytes) else card.read_text(encoding="utf-8")
+    files.contents["README.md"] = without_itself(text, target.repo_id).encode()
     with hub_sentences(target.repo_id, again):
         commit = commit_files(target, files, "Push a model")
     difference = probe.compare(target.repo_id, commit.oid, target.token)

@@ -8,8 +8,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
-from hfaudio.training import CheckpointError
-from hfaudio.training.pretrained import load_backbone_weights, load_for_fine_tuning
+from hfaudio.training import CheckpointError, pretrained
+from hfaudio.training.pretrained import (
+    find_checkpoint,
+    load_backbone_weights,
+    load_feature_extractor,
+    load_for_fine_tuning,
+)
 
 NAMES = ["rain", "wind", "bell"]
 
@@ -104,6 +109,35 @@ def test_what_is_no_checkpoint_of_ours_is_refused(checkpoint, tmp_path) -> None:
     settings = json.loads((checkpoint / "config.json").read_text())
     (checkpoint / "config.json").write_text(json.dumps({**settings, "model_type": "wav2vec2"}))
     with pytest.raises(CheckpointError, match="found a model of type 'wav2vec2'"):
+        load_for_fine_tuning(checkpoint, NAMES)
+
+
+def test_what_cannot_be_on_the_hub_is_not_looked_for_there(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(pretrained, "snapshot_download", None)
+    for name in ("nosuch", "runs/first/second", "./nosuch", "", "a b/c", "nosuch@v1"):
+        with pytest.raises(CheckpointError, match="found none: there is no such folder; check the path"):
+            find_checkpoint(name)
+    assert find_checkpoint(tmp_path) == (str(tmp_path), None)
+
+
+def test_the_commit_that_was_loaded_is_known(checkpoint, monkeypatch, tmp_path) -> None:
+    asked = []
+    snapshot = tmp_path / "snapshots" / ("a1" * 20)
+    snapshot.parent.mkdir()
+    checkpoint.rename(snapshot)
+    monkeypatch.setattr(
+        pretrained, "snapshot_download", lambda name, revision, **_: asked.append((name, revision)) or str(snapshot)
+    )
+    assert find_checkpoint("owner/tones") == (str(snapshot), "a1" * 20)
+    assert load_feature_extractor("owner/tones@v2").n_mels == 16
+    model, _ = load_for_fine_tuning("owner/tones", NAMES)
+    assert model.config.class_names == NAMES
+    assert asked == [("owner/tones", None), ("owner/tones", "v2"), ("owner/tones", None)]
+
+
+def test_a_configuration_that_is_too_large_is_not_read(checkpoint, monkeypatch) -> None:
+    monkeypatch.setattr(pretrained, "LARGEST_CONFIG", 100)
+    with pytest.raises(CheckpointError, match=r"found a config.json of [\d,]+ bytes, more than the 100 that"):
         load_for_fine_tuning(checkpoint, NAMES)
 
 
