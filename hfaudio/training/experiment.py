@@ -286,12 +286,17 @@ def _check_false_reject_rate(training: AudioTrainingArguments, recordings: Train
 
 def _evaluate(trainer: FocalLossTrainer, part: datasets.Dataset, prefix: str) -> Any:
     evaluated: Any = trainer.predict(AudioCrops(part), metric_key_prefix=prefix)
-    if not np.isfinite(evaluated.predictions).all():
+    return evaluated
+
+
+def _measure(prediction: Any) -> dict[str, float]:
+    """As `compute_metrics`, which would take NaN for a class; whatever is trained after it would be lost."""
+    if not np.isfinite(prediction.predictions).all():
         raise DivergedError(
             "Expected the model to score the held-out recordings, found scores that are not numbers: the training "
             "diverged; try a lower --learning_rate, which --find_lr searches for."
         )
-    return evaluated
+    return compute_metrics(prediction)
 
 
 def _calibrate(
@@ -343,7 +348,7 @@ def build_trainer(
         eval_dataset=AudioCrops(recordings.evaluated_while_training),
         data_collator=SpecAugmentCollator(extractor, run.augmentation.feature_changes()),
         processing_class=extractor,
-        compute_metrics=compute_metrics,
+        compute_metrics=_measure,
     )
 
 
