@@ -1,16 +1,15 @@
 """What the Hub reads at the head of a model's card."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from hfaudio.data.ready_datasets import is_hub_id
 from hfaudio.evaluation import HEADLINES
 from hfaudio.training import RunArguments, TrainedClassifier
 
-__all__ = ["base_model_id", "card_metadata", "dataset_name", "hub_datasets"]
+__all__ = ["card_metadata", "dataset_name", "hub_datasets", "is_same_model", "without_itself"]
 
 TASK = "audio-classification"
 LOCAL_FOLDER = "audiofolder"  # the builder of datasets that reads one
@@ -45,7 +44,7 @@ def card_metadata(name: str, run: RunArguments, trained: TrainedClassifier) -> M
         library_name="transformers",
         pipeline_tag=TASK,
         tags=["audio", "hfaudio", "generated_from_trainer"],
-        base_model=base_model_id(run),
+        base_model=None if is_same_model(run.base_model, name) else run.base_model,
         datasets=[source.partition("@")[0] for source in hub_datasets(run)] or None,
         metrics=[result.metric_type for result in results],
         model_name=name.rpartition("/")[2],
@@ -59,10 +58,26 @@ def hub_datasets(run: RunArguments) -> list[str]:
     return [source for source in run.data.dataset if is_hub_id(source) and not Path(source).exists()]
 
 
-def base_model_id(run: RunArguments) -> str | None:
-    """`owner/name` of the model that was trained further, if it came from the Hub."""
-    source = run.model.model_name_or_path
-    return None if source is None or os.path.isdir(source) else source.partition("@")[0]
+def is_same_model(base: str | None, name: str) -> bool:
+    """Whether a model was trained further from an earlier revision of the repository it goes to, by their ids."""
+    return base is not None and base.casefold() == name.casefold()
+
+
+def without_itself(card: str, name: str) -> str:
+    """The text of a card that does not name its own repository as the base of its model, which the Hub would show.
+
+    Args:
+        card: With metadata.
+        name: `owner/name`, where it goes.
+    """
+    if "base_model:" not in card:
+        return card
+    own = ModelCard(card, ignore_metadata_errors=True)
+    base = getattr(own.data, "base_model", None)
+    if not isinstance(base, str) or not is_same_model(base, name):
+        return card
+    setattr(own.data, "base_model", None)  # noqa: B010  # not declared, as all fields of a card's data
+    return str(own)
 
 
 def dataset_name(run: RunArguments) -> str:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from hfaudio.data.number_formats import as_count, as_counted
 from hfaudio.evaluation import Interpretation
-from hfaudio.hub.card_metadata import card_metadata, dataset_name
+from hfaudio.hub.card_metadata import card_metadata, dataset_name, is_same_model
 from hfaudio.hub.card_tables import (
     class_table,
     confusion_table,
@@ -94,7 +94,9 @@ def _facts(folder: Path, run: RunArguments, trained: TrainedClassifier, name: st
     augmentation = describe_augmentation(run.augmentation)
     return {
         "augmentation_table": _two_columns("flag", "meaning", augmentation) if augmentation else None,
-        "base_model": metadata.base_model,
+        "base_model": run.base_model,
+        "base_revision": trained.record.base_model_revision,
+        "of_itself": is_same_model(run.base_model, name),
         "class_table": class_table(errors, split),
         "classes": errors.class_names,
         "command": command,

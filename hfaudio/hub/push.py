@@ -11,6 +11,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ge
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 
+from hfaudio.hub.card_metadata import without_itself
 from hfaudio.hub.name_list import name_list
 from hfaudio.hub.proof import Probe, usage
 from hfaudio.hub.pushed_card import pushed_card
@@ -227,7 +228,8 @@ def push_model(folder: str | os.PathLike[str], target: HubTarget, push_recording
     target = open_repository(target)
     card = files.contents[CARD]
     text = card.decode() if isinstance(card, bytes) else card.read_text(encoding="utf-8")
-    files.contents[CARD] = pushed_card(text, target.repo_id, push_recordings).encode()
+    text = without_itself(pushed_card(text, target.repo_id, push_recordings), target.repo_id)
+    files.contents[CARD] = text.encode()
     with hub_sentences(target.repo_id, again):
         commit = commit_files(target, files, "Push a model", is_known)
     difference = probe.compare(target.repo_id, commit.revision, target.token)

@@ -30,7 +30,7 @@ from hfaudio.training.held_out_recordings import held_out_recordings, pooled_wav
 from hfaudio.training.out_of_fold import write_out_of_fold
 from hfaudio.training.output_folder import staged_model
 from hfaudio.training.run_arguments import RunArguments
-from hfaudio.training.trained_classifier import TrainedClassifier
+from hfaudio.training.trained_classifier import TrainedClassifier, finite_metrics
 from hfaudio.training.training_arguments import LAST_CHECKPOINT
 
 __all__ = ["CrossValidation", "FoldResult", "cross_validate", "fold_folder", "folds_to_run"]
@@ -85,8 +85,12 @@ class FoldResult:
     def save(self, folder: Path, settings: Mapping[str, str]) -> None:
         """Writes it, and the settings that gave it."""
         written = {name: value for name, value in vars(self).items() if name not in ("logits", "recordings")}
-        written |= {"logits": self.logits.tolist(), "settings": dict(settings)}
-        (folder / FOLD_FILE).write_text(json.dumps(written), encoding="utf-8")
+        written |= {
+            "metrics": finite_metrics(self.metrics),
+            "logits": self.logits.tolist(),
+            "settings": dict(settings),
+        }
+        (folder / FOLD_FILE).write_text(json.dumps(written, allow_nan=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, settings: Mapping[str, str]) -> "FoldResult | None":
@@ -184,7 +188,8 @@ class CrossValidation:
         The probabilities are without a temperature; see `write_out_of_fold`.
         """
         folder = Path(folder)
-        (folder / "cross_validation.json").write_text(json.dumps(self.summary(), indent=2) + "\n", encoding="utf-8")
+        summary = json.dumps(self.summary(), indent=2, allow_nan=False)
+        (folder / "cross_validation.json").write_text(summary + "\n", encoding="utf-8")
         pooled = self.interpretation
         write_out_of_fold(pooled, self.fold_of_each, folder / "out_of_fold.parquet")
         write_error_review(pooled, folder / "eval")

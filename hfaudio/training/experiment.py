@@ -24,7 +24,12 @@ from hfaudio.training.learning_rate_finder import LearningRateSearch, find_learn
 from hfaudio.training.mixing import MixedCrops, MixedStream
 from hfaudio.training.model_on_save import ModelOnSave, TakeModel
 from hfaudio.training.normalization import fit_normalization
-from hfaudio.training.pretrained import load_backbone_weights, load_feature_extractor, load_for_fine_tuning
+from hfaudio.training.pretrained import (
+    find_checkpoint,
+    load_backbone_weights,
+    load_feature_extractor,
+    load_for_fine_tuning,
+)
 from hfaudio.training.recalibration import threshold_of
 from hfaudio.training.run_arguments import RunArguments
 from hfaudio.training.specaugment import SpecAugmentCollator
@@ -53,12 +58,14 @@ class ReadyRun:
         trainer: Has the model and its examples.
         extractor: With the training part's normalization, or the one of the checkpoint that is fine-tuned.
         log: What is left out of streamed recordings.
+        base_revision: The hash of the commit on the Hub of the model that is trained further; None for another one.
     """
 
     recordings: TrainingData
     trainer: FocalLossTrainer
     extractor: SpectrogramCNNFeatureExtractor
     log: LeftOutLog
+    base_revision: str | None
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,8 @@ def fit(run: RunArguments, hold_out: bool = True, take_on_save: TakeModel | None
         check_same_run(checkpoint, run.decisive_settings())
     settings, recorder = run.result_settings(), TrainingRecorder(checkpoint)
     ready = _prepare(run, hold_out)
+    if checkpoint is None:  # otherwise it knows that of the run's beginning
+        recorder.base_model_revision = ready.base_revision
     ready.trainer.add_callback(RunSettingsWriter(settings))
     ready.trainer.add_callback(recorder)
     if take_on_save is not None:
@@ -170,6 +179,11 @@ def fit(run: RunArguments, hold_out: bool = True, take_on_save: TakeModel | None
         "parameters": model.num_parameters(),
         "processes": run.training.world_size,
     }
+    if run.model.model_name_or_path is not None:
+        metrics |= {
+            "base_model": run.base_model,
+            "base_model_revision": recorder.base_model_revision,
+        }
     metrics.pop("total_flos", None)  # transformers' estimate, made for language models
     split = _without(ready.recordings.split, left_out)
     record = recorder.record(ready.trainer, metrics)
@@ -201,7 +215,11 @@ def _prepare(run: RunArguments, hold_out: bool = True) -> ReadyRun:
         )
     training.use_cpu_threads()
     rate = run.features.sampling_rate
+    base_revision = None
     if pretrained is not None:
+        _, base_revision = find_checkpoint(pretrained)
+        if base_revision is not None:  # what is read twice is the same, whatever is pushed meanwhile
+            pretrained = f"{pretrained.partition('@')[0]}@{base_revision}"
         rate = load_feature_extractor(pretrained).sampling_rate
     log = LeftOutLog(Path(training.output_dir) / ".left_out_while_streaming.jsonl")
     with training.main_process_first(desc="preparing the recordings"):
@@ -230,7 +248,8 @@ def _prepare(run: RunArguments, hold_out: bool = True) -> ReadyRun:
             raise CheckpointError(str(error)) from error
     # Convolutions on the CPU and on tensor cores are fastest with the channels last.
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # a decorator there hides self
-    return ReadyRun(recordings, build_trainer(classifier, extractor, recordings, run, log), extractor, log)
+    trainer = build_trainer(classifier, extractor, recordings, run, log)
+    return ReadyRun(recordings, trainer, extractor, log, base_revision)
 
 
 def _new_classifier(
@@ -267,12 +286,17 @@ def _check_false_reject_rate(training: AudioTrainingArguments, recordings: Train
 
 def _evaluate(trainer: FocalLossTrainer, part: datasets.Dataset, prefix: str) -> Any:
     evaluated: Any = trainer.predict(AudioCrops(part), metric_key_prefix=prefix)
-    if not np.isfinite(evaluated.predictions).all():
+    return evaluated
+
+
+def _measure(prediction: Any) -> dict[str, float]:
+    """As `compute_metrics`, which would take NaN for a class; whatever is trained after it would be lost."""
+    if not np.isfinite(prediction.predictions).all():
         raise DivergedError(
             "Expected the model to score the held-out recordings, found scores that are not numbers: the training "
             "diverged; try a lower --learning_rate, which --find_lr searches for."
         )
-    return evaluated
+    return compute_metrics(prediction)
 
 
 def _calibrate(
@@ -324,7 +348,7 @@ def build_trainer(
         eval_dataset=AudioCrops(recordings.evaluated_while_training),
         data_collator=SpecAugmentCollator(extractor, run.augmentation.feature_changes()),
         processing_class=extractor,
-        compute_metrics=compute_metrics,
+        compute_metrics=_measure,
     )
 
 

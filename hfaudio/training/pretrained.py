@@ -10,21 +10,30 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers.utils import logging
+from transformers.utils import CONFIG_NAME, logging
 
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 from hfaudio.training.checkpoints import CheckpointError
 
-__all__ = ["DOWNLOAD", "load_backbone_weights", "load_feature_extractor", "load_for_fine_tuning", "refuse_changes"]
+__all__ = [
+    "DOWNLOAD",
+    "find_checkpoint",
+    "load_backbone_weights",
+    "load_feature_extractor",
+    "load_for_fine_tuning",
+    "refuse_changes",
+]
 
 logger = logging.get_logger(__name__)
 
 DOWNLOAD = "pretrained"
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 CHECKPOINT_FILES = ["*.json", "*.safetensors"]
+LARGEST_CONFIG = 16_000_000  # bytes; of 100,000 classes there are a few million
 WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -49,10 +58,10 @@ def load_for_fine_tuning(
         CheckpointError: There is none, it is not one of ours, or it is not complete.
     """
     source = os.fspath(name_or_path)
-    folder = _locate(source)
+    folder, _ = find_checkpoint(source)
     try:
         settings, _ = SpectrogramCNNConfig.get_config_dict(folder)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise CheckpointError(f"{_expected(source)}, found none: {_first_line(error)}") from error
     if settings.get("model_type") != SpectrogramCNNConfig.model_type:
         raise CheckpointError(f"{_expected(source)}, found a model of type {settings.get('model_type')!r}.")
@@ -79,6 +88,45 @@ def load_for_fine_tuning(
     return model, extractor
 
 
+def find_checkpoint(name_or_path: str | os.PathLike[str]) -> tuple[str, str | None]:
+    """The folder of a checkpoint; of one on the Hub the files are fetched first, in one go and without any code.
+
+    Without a network that is answered in seconds, where loading file by file tries each of them again and again.
+
+    Args:
+        name_or_path: As `load_for_fine_tuning` takes it.
+
+    Returns:
+        The folder, and the hash of the commit on the Hub, or None for a folder that was given.
+
+    Raises:
+        CheckpointError: There is none, or its configuration is too large to be one.
+    """
+    source = os.fspath(name_or_path)
+    folder, revision = source, None
+    if not os.path.isdir(source):
+        name, _, asked = source.partition("@")
+        if not HUB_ID.fullmatch(name):
+            raise CheckpointError(f"{_expected(source)}, found none: there is no such folder; check the path.")
+        try:
+            folder = snapshot_download(name, revision=asked or None, allow_patterns=CHECKPOINT_FILES)
+        # What a broken connection raises differs with the version of huggingface_hub.
+        except Exception as error:
+            reason = (error.server_message if isinstance(error, HfHubHTTPError) else None) or _first_line(error)
+            raise CheckpointError(
+                f"{_expected(source)}, found none: no such folder, and the Hub does not give it "
+                f"({reason.rstrip('.')}); check the name, the network and your access."
+            ) from error
+        revision = Path(folder).name  # as huggingface_hub has it in its cache
+    config = Path(folder) / CONFIG_NAME
+    if config.is_file() and config.stat().st_size > LARGEST_CONFIG:
+        raise CheckpointError(
+            f"{_expected(source)}, found a {CONFIG_NAME} of {config.stat().st_size:,} bytes, more than the "
+            f"{LARGEST_CONFIG:,} that any number of classes needs."
+        )
+    return folder, revision
+
+
 def load_feature_extractor(name_or_path: str | os.PathLike[str]) -> SpectrogramCNNFeatureExtractor:
     """Loads the feature extractor of one of our checkpoints, whose sampling rate the recordings must have.
 
@@ -89,7 +137,7 @@ def load_feature_extractor(name_or_path: str | os.PathLike[str]) -> SpectrogramC
         CheckpointError: There is none, or it does not load.
     """
     source = os.fspath(name_or_path)
-    folder = _locate(source)
+    folder, _ = find_checkpoint(source)
     try:
         SpectrogramCNNConfig.from_pretrained(folder)  # one that cannot be trained further is refused before any work
         return SpectrogramCNNFeatureExtractor.from_pretrained(folder)
@@ -113,26 +161,6 @@ def refuse_changes(arguments: Any, names: Sequence[str]) -> None:
                 f"--{one.name} is settled by --model_name_or_path, found {getattr(arguments, one.name)!r}; "
                 "leave it out."
             )
-
-
-def _locate(source: str) -> str:
-    """The folder of a checkpoint; one on the Hub is fetched, or without a network taken from the cache.
-
-    transformers would ask for each file by itself, and five times where nobody answers.
-    """
-    if os.path.isdir(source):
-        return source
-    name, _, revision = source.partition("@")
-    if not HUB_ID.fullmatch(name):
-        raise CheckpointError(f"{_expected(source)}, found none; check --model_name_or_path.")
-    try:
-        return snapshot_download(name, revision=revision or None, allow_patterns=CHECKPOINT_FILES)
-    # What a broken connection raises differs with the version of huggingface_hub.
-    except Exception as error:
-        raise CheckpointError(
-            f"{_expected(source)}, found no such folder, and none on the Hub that can be loaded "
-            f"({_first_line(error).rstrip('.')}); check --model_name_or_path, the network and your access."
-        ) from error
 
 
 def load_backbone_weights(model: SpectrogramCNNForAudioClassification, source: str | os.PathLike[str]) -> None:

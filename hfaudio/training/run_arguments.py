@@ -98,6 +98,12 @@ class RunArguments:
         parser.set_defaults(**BUILT_IN_DEFAULTS)
         return cls(*parser.parse(argv))
 
+    @property
+    def base_model(self) -> str | None:
+        """`owner/name` of the model that is trained further, if it comes from the Hub."""
+        source = self.model.model_name_or_path
+        return None if source is None or os.path.isdir(source) else source.partition("@")[0]
+
     def decisive_settings(self) -> dict[str, str]:
         """The text of each setting that must not change when a run is resumed."""
         training = {one.name for one in fields(self.training)} - set(DECISIVE)

@@ -1,6 +1,8 @@
 """What a training run leaves behind, and the folder that holds it."""
 
 import json
+import logging
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,9 +26,11 @@ from hfaudio.evaluation import (
 from hfaudio.model import SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
 from hfaudio.training.training_record import TrainingRecord
 
-__all__ = ["TrainedClassifier"]
+__all__ = ["TrainedClassifier", "finite_metrics"]
 
 DOTS_PER_INCH = 120
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class TrainedClassifier:
         self.model.save_pretrained(folder)
         self.feature_extractor.save_pretrained(folder)
         with (folder / "all_results.json").open("w", encoding="utf-8") as file:
-            json.dump(dict(self.metrics), file, indent=2)
+            json.dump(finite_metrics(self.metrics), file, indent=2, allow_nan=False)
             file.write("\n")
         write_split(self.split, folder / "split.csv", self.left_out)
         write_csv(folder / "left_out.csv", ("file_name", "reason"), map(asdict, self.left_out))
@@ -99,3 +103,14 @@ class TrainedClassifier:
         pictures = {"training_curves": plot_training_curves(self.log_history), "calibration": self.calibration.plot()}
         for name, picture in pictures.items():
             picture.savefig(folder / "eval" / f"{name}.png", dpi=DOTS_PER_INCH)
+
+
+def finite_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics with null for what is not a finite number, of which JSON knows none; a warning names them."""
+    wrong = [name for name, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]
+    if wrong:
+        logger.warning(
+            "Not a finite number, and null in what is written: %s; the training was close to diverging.",
+            ", ".join(wrong),
+        )
+    return {name: None if name in wrong else value for name, value in metrics.items()}

@@ -18,6 +18,7 @@ from hfaudio.training.checkpoints import Stopwatch
 __all__ = ["TrainingRecord", "TrainingRecorder", "measured_co2"]
 
 BEGAN_FILE = "train_began.txt"
+BASE_FILE = "base_model_revision.txt"
 PACKAGES = ("hfaudio", "torch", "torchaudio", "transformers", "datasets", "accelerate")
 FULL_PRECISION = "no"  # as accelerate calls it
 
@@ -39,6 +40,8 @@ class TrainingRecord:
         co2_kg: In kilograms of CO2 equivalents, as codecarbon measured it (`--report_to codecarbon`); None where it
             did not, or not the whole run.
         versions: Of Python and the packages that the result depends on.
+        base_model_revision: The hash of the commit on the Hub of the model that was trained further; None for one
+            that did not come from there, or for none.
     """
 
     began: str
@@ -52,6 +55,7 @@ class TrainingRecord:
     peak_gpu_bytes: int | None
     co2_kg: float | None
     versions: Mapping[str, str]
+    base_model_revision: str | None = None
 
 
 class TrainingRecorder(Stopwatch):
@@ -59,6 +63,9 @@ class TrainingRecorder(Stopwatch):
 
     Args:
         resumed: The folder of the checkpoint that the run resumes from, or None.
+
+    Attributes:
+        base_model_revision: See `TrainingRecord`; to be set before a new run, and known of one that is resumed.
     """
 
     def __init__(self, resumed: str | os.PathLike[str] | None = None) -> None:
@@ -66,6 +73,8 @@ class TrainingRecorder(Stopwatch):
         self.resumed = resumed is not None
         path = None if resumed is None else Path(resumed) / BEGAN_FILE
         self.began = path.read_text(encoding="utf-8") if path and path.is_file() else None
+        path = None if resumed is None else Path(resumed) / BASE_FILE
+        self.base_model_revision = path.read_text(encoding="utf-8") if path and path.is_file() else None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -76,8 +85,10 @@ class TrainingRecorder(Stopwatch):
             self.began = datetime.now(UTC).isoformat(timespec="seconds")
 
     def write_into(self, checkpoint: Path) -> None:
-        """Writes when the run began beside what a `Stopwatch` writes."""
+        """Writes when the run began, and what it began from, beside what a `Stopwatch` writes."""
         super().write_into(checkpoint)
+        if self.base_model_revision is not None:
+            (checkpoint / BASE_FILE).write_text(self.base_model_revision, encoding="utf-8")
         (checkpoint / BEGAN_FILE).write_text(str(self.began), encoding="utf-8")
 
     def record(self, trainer: Trainer, metrics: Mapping[str, float]) -> TrainingRecord:
@@ -104,6 +115,7 @@ class TrainingRecorder(Stopwatch):
             co2_kg=None if self.resumed else measured_co2(trainer.callback_handler.callbacks),
             versions={"Python": platform.python_version()}
             | {name: importlib.import_module(name).__version__ for name in PACKAGES},
+            base_model_revision=self.base_model_revision,
         )
 
 

@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from hfaudio.dataclass_parser import CommandLineParser
 from hfaudio.evaluation import Calibration
 from hfaudio.hub import write_model_card
+from hfaudio.hub.card_metadata import without_itself
 from hfaudio.hub.markdown import NOTHING, code_block, markdown_text
 from hfaudio.training import RunArguments, TrainedClassifier
 
@@ -122,6 +123,31 @@ def test_what_came_from_the_hub_is_named_by_its_id(write, tmp_path) -> None:
     assert "stands for the path" not in text
     assert "The weights are under the licence `cc-by-4.0`." in text
     assert "Whether the model that it was trained further from has heard" in text
+
+
+def test_a_model_is_not_its_own_base_and_its_revision_is_kept(write, tmp_path) -> None:
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    run = example_run("--model_name_or_path", "owner/tones@v1")
+    trained = example_training(record=replace(RECORD, base_model_revision=revision))
+    at = f"[0123456789ab](https://huggingface.co/owner/tones/tree/{revision})"
+    text = in_one_line(write(trained, run, "owner/other"))
+    assert metadata_of(tmp_path)["base_model"] == "owner/tones"
+    assert f"trained further from [owner/tones](https://huggingface.co/owner/tones) (revision {at})." in text
+    for name in ("owner/tones", "Owner/Tones"):
+        text = in_one_line(write(trained, run, name))
+        assert "base_model" not in metadata_of(tmp_path)
+        assert f"trained further from an earlier revision of itself ({at})." in text
+
+
+def test_a_card_that_is_pushed_over_its_base_does_not_name_it(write, tmp_path) -> None:
+    write(arguments=example_run("--model_name_or_path", "owner/tones"))
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert without_itself(card, "owner/other") == card
+    pushed = without_itself(card, "Owner/tones")
+    assert set(ModelCard(card).data.to_dict()) - set(ModelCard(pushed).data.to_dict()) == {"base_model"}
+    assert ModelCard(pushed).text == ModelCard(card).text
+    for other in ("no metadata, base_model: none", "---\nbase_model: [owner/tones, a/b]\n---\ntext"):
+        assert without_itself(other, "owner/tones") == other
 
 
 def test_a_local_model_and_several_local_data_sets_have_no_id(write, tmp_path) -> None:

@@ -1,6 +1,7 @@
 import csv
 import json
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from hfaudio.training import (
     fit_normalization,
     train_classifier,
 )
-from hfaudio.training.experiment import build_trainer
+from hfaudio.training.experiment import DivergedError, build_trainer
 from hfaudio.training.mixing import MixedCrops
 from hfaudio.training.training_data import TrainingData, load_training_data
 
@@ -119,6 +120,29 @@ def single(synthetic_folder) -> TrainingData:
         dataset=[str(synthetic_folder)], fold_column="fold", eval_folds=["2"], preparation_processes=1
     )
     return load_training_data(data, 16_000, seed=0)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_scores_that_are_not_numbers_end_the_run_when_they_are_first_seen(
+    multi_label, several, single, tmp_path
+) -> None:
+    trainer = trainer_of(several if multi_label else single, tmp_path, eval_strategy="steps", eval_steps=1)
+    with torch.no_grad():
+        trainer.model.classifier.bias[0] = float("nan")
+    with pytest.raises(DivergedError, match="found scores that are not numbers: the training diverged"):
+        trainer.train()
+
+
+def test_what_is_written_is_json_whatever_was_measured(trained, tmp_path, caplog) -> None:
+    metrics = trained.metrics | {"train_loss": float("nan"), "eval_loss": float("inf")}
+    replace(trained, metrics=metrics).save(tmp_path)
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    written = json.loads((tmp_path / "all_results.json").read_text(), parse_constant=refuse)
+    assert written == metrics | {"train_loss": None, "eval_loss": None}
+    assert "Not a finite number, and null in what is written: train_loss, eval_loss;" in caplog.text
 
 
 def trainer_of(recordings: TrainingData, folder, **arguments):

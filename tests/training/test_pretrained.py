@@ -14,7 +14,12 @@ from hfaudio.model import (
     configuration_spectrogram_cnn,
 )
 from hfaudio.training import CheckpointError, pretrained
-from hfaudio.training.pretrained import load_backbone_weights, load_feature_extractor, load_for_fine_tuning
+from hfaudio.training.pretrained import (
+    find_checkpoint,
+    load_backbone_weights,
+    load_feature_extractor,
+    load_for_fine_tuning,
+)
 
 NAMES = ["rain", "wind", "bell"]
 
@@ -123,7 +128,7 @@ def test_a_checkpoint_that_is_not_there_is_asked_for_once(monkeypatch, name: str
     monkeypatch.setattr(pretrained, "snapshot_download", fetch)
     for load in (load_feature_extractor, lambda name: load_for_fine_tuning(name, NAMES)):
         asked.clear()
-        with pytest.raises(CheckpointError, match=f"at {name} .*check --model_name_or_path"):
+        with pytest.raises(CheckpointError, match=f"at {name}, found none: .*; check the (path|name)"):
             load(name)
         assert len(asked) == requests
 
@@ -137,6 +142,35 @@ def test_settings_without_bounds_are_refused_before_any_work(checkpoint, monkeyp
     for load in (load_feature_extractor, lambda folder: load_for_fine_tuning(folder, NAMES)):
         with pytest.raises(CheckpointError, match="Expected one of hfaudio's checkpoints at .*, found none: "):
             load(checkpoint)
+
+
+def test_what_cannot_be_on_the_hub_is_not_looked_for_there(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(pretrained, "snapshot_download", None)
+    for name in ("nosuch", "runs/first/second", "./nosuch", "", "a b/c", "nosuch@v1"):
+        with pytest.raises(CheckpointError, match="found none: there is no such folder; check the path"):
+            find_checkpoint(name)
+    assert find_checkpoint(tmp_path) == (str(tmp_path), None)
+
+
+def test_the_commit_that_was_loaded_is_known(checkpoint, monkeypatch, tmp_path) -> None:
+    asked = []
+    snapshot = tmp_path / "snapshots" / ("a1" * 20)
+    snapshot.parent.mkdir()
+    checkpoint.rename(snapshot)
+    monkeypatch.setattr(
+        pretrained, "snapshot_download", lambda name, revision, **_: asked.append((name, revision)) or str(snapshot)
+    )
+    assert find_checkpoint("owner/tones") == (str(snapshot), "a1" * 20)
+    assert load_feature_extractor("owner/tones@v2").n_mels == 16
+    model, _ = load_for_fine_tuning("owner/tones", NAMES)
+    assert model.config.class_names == NAMES
+    assert asked == [("owner/tones", None), ("owner/tones", "v2"), ("owner/tones", None)]
+
+
+def test_a_configuration_that_is_too_large_is_not_read(checkpoint, monkeypatch) -> None:
+    monkeypatch.setattr(pretrained, "LARGEST_CONFIG", 100)
+    with pytest.raises(CheckpointError, match=r"found a config.json of [\d,]+ bytes, more than the 100 that"):
+        load_for_fine_tuning(checkpoint, NAMES)
 
 
 def test_an_incomplete_checkpoint_is_refused(checkpoint) -> None:
