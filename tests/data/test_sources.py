@@ -336,10 +336,9 @@ def test_folds_without_classes_point_to_the_table_beside_them(write_tone, tmp_pa
         list_recordings(folder / "audio")
     (folder / "metadata").mkdir()
     (folder / "metadata" / "UrbanSound8K.csv").write_text("slice_file_name,class,fold\n1.wav,a,1\n")
-    with pytest.raises(
-        DataError, match="found none; give .*/metadata/UrbanSound8K.csv as the data set, if that table"
-    ):
-        list_recordings(folder / "audio")
+    for columns in (Columns(), Columns(file="slice_file_name", label="class")):
+        with pytest.raises(DataError, match="none; give .*/metadata/UrbanSound8K.csv as the data set, if that table"):
+            list_recordings(folder / "audio", columns)
 
 
 @pytest.mark.parametrize("nested", ["s", "data", "a/b/c"])
