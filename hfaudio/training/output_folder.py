@@ -21,7 +21,7 @@ try:
 except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["OutputFolderError", "claimed_folder", "staged_folder", "staged_model"]
+__all__ = ["OutputFolderError", "check_report_place", "claimed_folder", "staged_folder", "staged_model"]
 
 STAGING = ".unfinished-"
 PROBED_BYTES = 1 << 20
@@ -66,6 +66,26 @@ def claimed_folder(
     advice = "make room, and go on with --resume_from_checkpoint if a checkpoint is there"
     with _claim(folder, sources) if main_process else nullcontext(), _disk_sentences(folder, advice):
         yield
+
+
+def check_report_place(page: Path) -> None:
+    """Makes sure, before the work, that a report can be written.
+
+    Args:
+        page: Where it goes; beside it a .json of the same name.
+
+    Raises:
+        OutputFolderError: The place cannot be written into, or has such a .json that is not of an earlier report.
+    """
+    facts = page.with_suffix(".json")
+    with _disk_sentences(page.parent, "choose another --output"):
+        if facts.exists() and not page.exists():
+            raise OutputFolderError(
+                f"Expected {facts} to be free or of an earlier report, found a file without its {page.name}; choose "
+                "another --output."
+            )
+        page.parent.mkdir(parents=True, exist_ok=True)
+        _probe(page.parent)
 
 
 @contextmanager
@@ -122,15 +142,19 @@ def _claim(folder: Path, sources: Sequence[str]) -> Iterator[None]:
     try:
         with _disk_sentences(folder, "make room, or choose another --output_dir"):
             _remove_dead(folder)
-            with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-                file.write(bytes(PROBED_BYTES))
-                file.write(b"\0")  # a disk that filled within the first write says so at the next
+            _probe(folder)
         yield
     finally:
         _unlock(lock)
         if is_new:
             with suppress(OSError):  # it has files
                 folder.rmdir()
+
+
+def _probe(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        file.write(bytes(PROBED_BYTES))
+        file.write(b"\0")  # a disk that filled within the first write says so at the next
 
 
 def _exchange(folder: Path, new: Path, old: Path) -> None:
