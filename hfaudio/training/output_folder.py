@@ -130,9 +130,9 @@ def staged_model(folder: str | os.PathLike[str]) -> Iterator[Path]:
 def _claim(folder: Path, sources: Sequence[str]) -> Iterator[None]:
     with _disk_sentences(folder, "choose another --output_dir"):
         is_new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
         _refuse_sources(folder, sources)
         _refuse_foreign(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         lock = _lock(folder)
     if lock is None:
         raise OutputFolderError(
