@@ -58,7 +58,9 @@ def write_model_card(
     template = next(place for place in TEMPLATE_PLACES if place.is_file())
     environment = _environment(template.parent)
     path = folder / "README.md"
-    ModelCard(environment.get_template(template.name).render(_facts(folder, run, trained, name, command))).save(path)
+    text = environment.get_template(template.name).render(_facts(folder, run, trained, name, command))
+    # Not every path is text; a byte that is none is shown as \xff.
+    ModelCard(text.encode(errors="surrogateescape").decode(errors="backslashreplace")).save(path)
     return path
 
 

@@ -327,3 +327,9 @@ def test_an_underscore_within_a_word_stays_as_it_is() -> None:
     assert markdown_text("_dog_ bark\tb") == "&#95;dog&#95; bark b"
     assert markdown_text(markdown_text("<b>")) == "&#60;b&#62;"
     assert code_block("a ```` b", "text") == "`````text\na ```` b\n`````"
+
+
+def test_paths_that_are_not_text_are_shown_escaped(write) -> None:
+    text = write(name="model\udcff", command="python scripts/train.py --dataset 'sounds\udcfe'")
+    assert "model\\xff" in text
+    assert "--dataset 'sounds\\xfe'" in text
