@@ -12,7 +12,7 @@ from hfaudio.command_line import exit_on, run_script
 # isort: split
 from hfaudio.data import DataError, DatasetReport, describe_dataset, make_example, typical_recordings, write_report
 from hfaudio.dataclass_parser import CommandLineParser
-from hfaudio.training import SourceArguments, staged_folder
+from hfaudio.training import OutputFolderError, SourceArguments, check_report_place, staged_folder
 
 SAMPLING_RATE = 16_000  # Hz; that of training, so that both use the same cache
 EXAMPLES_AT_MOST = 24
@@ -46,7 +46,8 @@ def main(argv: list[str]) -> None:
     """Makes one report, from flags to both files."""
     source, arguments = make_parser().parse(argv)
     output = Path(arguments.output)
-    with exit_on(DataError):
+    with exit_on(DataError, OutputFolderError):
+        check_report_place(output)
         audio = source.load(SAMPLING_RATE)
     report = describe_dataset(audio, " and ".join(map(short_name, source.dataset)) or BUILT_IN_NAME)
     examples = [make_example(audio, *typical) for typical in typical_recordings(audio, EXAMPLES_AT_MOST)]

@@ -59,8 +59,8 @@ def write_model_card(
     environment = _environment(template.parent)
     path = folder / "README.md"
     text = environment.get_template(template.name).render(_facts(folder, run, trained, name, command))
-    # The name of a folder, and so of a model, need not be text.
-    ModelCard(text.encode(errors="backslashreplace").decode()).save(path)
+    # Not every path is text; a byte that is none is shown as \xff.
+    ModelCard(text.encode(errors="surrogateescape").decode(errors="backslashreplace")).save(path)
     return path
 
 

@@ -18,7 +18,13 @@ from hfaudio.training.mixing import MixedCrops, Mixing
 from hfaudio.training.model_arguments import ModelArguments
 from hfaudio.training.normalization import fit_normalization
 from hfaudio.training.out_of_fold import OutOfFold, read_out_of_fold
-from hfaudio.training.output_folder import OutputFolderError, claimed_folder, staged_folder, staged_model
+from hfaudio.training.output_folder import (
+    OutputFolderError,
+    check_report_place,
+    claimed_folder,
+    staged_folder,
+    staged_model,
+)
 from hfaudio.training.pretrained import load_for_fine_tuning
 from hfaudio.training.recalibration import calibrate_saved_model
 from hfaudio.training.run_arguments import RARELY_USED, RunArguments
@@ -62,6 +68,7 @@ __all__ = [
     "WeightAverage",
     "balanced_class_weights",
     "calibrate_saved_model",
+    "check_report_place",
     "claimed_folder",
     "cross_validate",
     "find_learning_rate",

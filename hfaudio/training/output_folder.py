@@ -21,7 +21,7 @@ try:
 except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["OutputFolderError", "claimed_folder", "staged_folder", "staged_model"]
+__all__ = ["OutputFolderError", "check_report_place", "claimed_folder", "staged_folder", "staged_model"]
 
 STAGING = ".unfinished-"
 PROBED_BYTES = 1 << 20
@@ -68,6 +68,26 @@ def claimed_folder(
         yield
 
 
+def check_report_place(page: Path) -> None:
+    """Makes sure, before the work, that a report can be written.
+
+    Args:
+        page: Where it goes; beside it a .json of the same name.
+
+    Raises:
+        OutputFolderError: The place cannot be written into, or has such a .json that is not of an earlier report.
+    """
+    facts = page.with_suffix(".json")
+    with _disk_sentences(page.parent, "choose another --output"):
+        if facts.exists() and not page.exists():
+            raise OutputFolderError(
+                f"Expected {facts} to be free or of an earlier report, found a file without its {page.name}; choose "
+                "another --output."
+            )
+        page.parent.mkdir(parents=True, exist_ok=True)
+        _probe(page.parent)
+
+
 @contextmanager
 def staged_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives an empty folder to write into; when the block ends well, its files replace those of `folder` one by one.
@@ -110,9 +130,9 @@ def staged_model(folder: str | os.PathLike[str]) -> Iterator[Path]:
 def _claim(folder: Path, sources: Sequence[str]) -> Iterator[None]:
     with _disk_sentences(folder, "choose another --output_dir"):
         is_new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
         _refuse_sources(folder, sources)
         _refuse_foreign(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         lock = _lock(folder)
     if lock is None:
         raise OutputFolderError(
@@ -122,15 +142,19 @@ def _claim(folder: Path, sources: Sequence[str]) -> Iterator[None]:
     try:
         with _disk_sentences(folder, "make room, or choose another --output_dir"):
             _remove_dead(folder)
-            with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-                file.write(bytes(PROBED_BYTES))
-                file.write(b"\0")  # a disk that filled within the first write says so at the next
+            _probe(folder)
         yield
     finally:
         _unlock(lock)
         if is_new:
             with suppress(OSError):  # it has files
                 folder.rmdir()
+
+
+def _probe(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        file.write(bytes(PROBED_BYTES))
+        file.write(b"\0")  # a disk that filled within the first write says so at the next
 
 
 def _exchange(folder: Path, new: Path, old: Path) -> None:

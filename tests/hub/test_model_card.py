@@ -362,4 +362,10 @@ def test_names_that_turn_the_text_round_or_are_none(write) -> None:
     assert markdown_text("\u202egnp|") == "&#92;u202egnp&#124;"
     text = write(example_training(("\u202egnp", "x" * 300, "🐶")), name="caf\udce9")
     assert "\u202e" not in text
-    assert 'model="caf\\udce9", trust_remote_code=True)' in text
+    assert 'model="caf\\xe9", trust_remote_code=True)' in text
+
+
+def test_paths_that_are_not_text_are_shown_escaped(write) -> None:
+    text = write(name="model\udcff", command="python scripts/train.py --dataset 'sounds\udcfe'")
+    assert "model\\xff" in text
+    assert "--dataset 'sounds\\xfe'" in text

@@ -2,7 +2,6 @@ import errno
 import multiprocessing
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +12,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hfaudio.training import OutputFolderError, claimed_folder, output_folder, staged_folder, staged_model
+from hfaudio.training import (
+    OutputFolderError,
+    check_report_place,
+    claimed_folder,
+    output_folder,
+    staged_folder,
+    staged_model,
+)
 
 FORK = multiprocessing.get_context("fork")
 OLD = {
@@ -256,7 +262,7 @@ def test_a_data_set_is_not_written_into(tmp_path) -> None:
             claimed_folder(folder, ["nowhere", "owner/name", str(sounds)]),
         ):
             pass
-    shutil.rmtree(sounds / "runs")
+    assert sorted(path.name for path in sounds.iterdir()) == ["cat", "dog"]
     write(sounds, {"metadata.csv": "file_name,label\ndog/0.wav,dog\n"})
     with claimed_folder(sounds / "run", [str(sounds)]):  # the table names the recordings, whatever lies beside them
         pass
@@ -351,3 +357,20 @@ def test_a_disk_that_is_full_is_said_before_the_work(small_disk) -> None:
 def test_other_errors_are_not_hidden(tmp_path, error: Exception) -> None:
     with pytest.raises(type(error), match=re.escape(str(error))), claimed_folder(tmp_path):
         raise error
+
+
+def test_a_report_does_not_take_the_place_of_another_table(tmp_path) -> None:
+    (tmp_path / "metadata.json").write_text("mine")
+    with pytest.raises(
+        OutputFolderError, match="Expected .*metadata.json to be free or of an earlier report, found a"
+    ):
+        check_report_place(tmp_path / "metadata.html")
+    (tmp_path / "metadata.html").touch()
+    check_report_place(tmp_path / "metadata.html")
+    check_report_place(tmp_path / "new" / "report.html")
+
+
+def test_a_report_that_cannot_be_written_is_said(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputFolderError, match=r"found File exists \(.*\); choose another --output\.$"):
+        check_report_place(tmp_path / "file" / "report.html")
