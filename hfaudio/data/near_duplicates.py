@@ -21,10 +21,10 @@ MIN_RATE = 2000  # Hz; below it the bands are narrower than a bin
 MIN_DEVIATION = 0.1  # nepers of energy; white noise has 0.56, a steady tone 0.01
 COMPRESSION = 0.3  # of the magnitudes, which would otherwise be those of a few strong modulations
 
-# Measured by benchmarks/near_duplicates.py; docs/results.md has the table. Of 1.6 million pairs of different sources of
-# ESC-10 and UrbanSound8K one lies above, which is one sound under two numbers; of 1.35 million pairs of different words
-# of half a second that espeak-ng spoke five do (at 0.45 it would be 96), of one word by two of its voices 1.9 %. Found
-# again are 98 to 100 % of what was re-encoded, resampled, made quieter, noisier or later; of words made later, 70 %.
+# Measured by benchmarks/near_duplicates.py; docs/results.md has the table. Of 1.6 million pairs of different sources
+# of ESC-10 and UrbanSound8K one lies above, which is one sound under two numbers; of 1.35 million pairs of different
+# words of half a second that espeak-ng spoke five do (at 0.45 it would be 96), of one word by two of its voices 1.9 %.
+# Found again are 98 to 100 % of what was re-encoded, resampled, made quieter, noisier or later; of later words, 70 %.
 SIMILARITY_THRESHOLD = 0.6
 # All are compared with all: of 50,000 that takes 1.3 TFLOP, less time than to decode them. Cells around 500 of 15,000,
 # each recording in its nearest eight, would leave a seventh of the work, and lose 0.7 % of the pairs.
