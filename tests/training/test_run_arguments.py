@@ -11,7 +11,8 @@ from hfaudio.training.run_arguments import CAN_BE_FILES, CHANGES_NO_RESULT
 @pytest.fixture
 def read(tmp_path: Path):
     def run(*flags: object) -> RunArguments:
-        argv = ["--use_cpu", "--output_dir", str(tmp_path / "run"), *map(str, flags)]
+        output = [] if "--output_dir" in flags else ["--output_dir", str(tmp_path / "run")]
+        argv = ["--use_cpu", *output, *map(str, flags)]
         return RunArguments.from_flags(CommandLineParser(RunArguments.parts()), argv)
 
     return run
