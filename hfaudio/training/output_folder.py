@@ -130,6 +130,11 @@ def staged_model(folder: str | os.PathLike[str]) -> Iterator[Path]:
 def _claim(folder: Path, sources: Sequence[str]) -> Iterator[None]:
     with _disk_sentences(folder, "choose another --output_dir"):
         is_new = not folder.exists()
+        if any("\udc80" <= character <= "\udcff" for character in str(folder)):
+            raise OutputFolderError(
+                f"Expected a path in UTF-8 as --output_dir, found {os.fsencode(folder)!r}, from which "
+                "safetensors reads no weights; choose another."
+            )
         _refuse_sources(folder, sources)
         _refuse_foreign(folder)
         folder.mkdir(parents=True, exist_ok=True)

@@ -125,6 +125,14 @@ def test_an_unknown_fold(train, capsys, synthetic_folder) -> None:
     assert "Expected --eval_folds among 1, 2, 3, 4, 5, found 9." in error
 
 
+def test_an_output_folder_that_holds_recordings(train, capsys, two_classes, write_tone, tmp_path) -> None:
+    write_tone("mine/a/b.wav")
+    error = fails(train, capsys, "--dataset", two_classes, "--output_dir", tmp_path / "mine")
+    assert "found a/b.wav, which is not of a run, in" in error
+    assert "outside the data set" in fails(train, capsys, "--dataset", two_classes, "--output_dir", two_classes / "m")
+    assert sorted(path.name for path in two_classes.iterdir()) == ["high", "low"]
+
+
 def test_nothing_to_resume(train, capsys, tmp_path) -> None:
     error = fails(train, capsys, "--output_dir", tmp_path, "--resume_from_checkpoint")
     assert "Expected a checkpoint to resume from" in error

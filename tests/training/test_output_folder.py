@@ -270,6 +270,13 @@ def test_a_data_set_is_not_written_into(tmp_path) -> None:
         claimed_folder(sounds, [str(sounds)]).__enter__()
 
 
+def test_a_path_that_is_not_text_is_refused(tmp_path) -> None:
+    with pytest.raises(
+        OutputFolderError, match=r"Expected a path in UTF-8 as --output_dir, found b'.*m\\xff', from which"
+    ):
+        claimed_folder(tmp_path / "m\udcff").__enter__()
+
+
 def test_a_new_folder_that_stays_empty_goes_again(tmp_path) -> None:
     with claimed_folder(tmp_path / "run"):
         assert (tmp_path / "run").is_dir()
