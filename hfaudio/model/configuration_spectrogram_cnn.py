@@ -115,7 +115,7 @@ class SpectrogramCNNConfig(PretrainedConfig):
             raise ValueError(f"unknown_threshold must be at least 0 and below 1, found {unknown_threshold!r}.")
         if unknown_threshold is not None and problem_type != PROBLEM_TYPES[0]:
             raise ValueError(f"unknown_threshold needs problem_type {PROBLEM_TYPES[0]}, found {problem_type}.")
-        classes = max(len(kwargs.get("id2label") or ()), kwargs.get("num_labels") or 0)
+        classes = max(len(id2label or ()), len(label2id or ()), num_labels or 0)
         if classes > MAX_CLASSES:
             raise ValueError(f"A model must have at most {MAX_CLASSES} classes, found {classes}.")
         self.num_channels = num_channels

@@ -128,7 +128,7 @@ def test_a_checkpoint_that_is_not_there_is_asked_for_once(monkeypatch, name: str
     monkeypatch.setattr(pretrained, "snapshot_download", fetch)
     for load in (load_feature_extractor, lambda name: load_for_fine_tuning(name, NAMES)):
         asked.clear()
-        with pytest.raises(CheckpointError, match=f"at {name}, found none: .*; check the (path|name)"):
+        with pytest.raises(CheckpointError, match=rf"at {name} \(.*, found none: .*; check the (path|name)"):
             load(name)
         assert len(asked) == requests
 

@@ -59,7 +59,8 @@ def test_every_setting_that_is_a_flag_is_known_by_that_name() -> None:
     ours = {one for one in CHANGES_NO_RESULT if one in AudioTrainingArguments.__annotations__}
     assert ours == {
         "calibrate", "cpu_threads", "data_attribution", "false_reject_rate", "find_lr", "hub_strategy",
-        "logging_steps", "model_license", "output_dir", "push_to_hub", "report_to",
+        "logging_steps", "model_license", "output_dir", "push_recordings", "push_to_hub",
+        "report_to",
         "resume_from_checkpoint", "save_steps", "save_total_limit",
     }  # fmt: skip
 
