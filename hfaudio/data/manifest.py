@@ -39,7 +39,8 @@ def find_manifest(folder: Path) -> Path | None:
         DataError: There are several.
     """
     found = sorted(folder / f"{METADATA_STEM}{ending}" for ending in TABLE_ENDINGS)
-    found = [path for path in found if path.is_file()]
+    # One that cannot be read, such as a link that leads nowhere, is not passed over: whoever reads it says so.
+    found = [path for path in found if os.path.lexists(path) and not path.is_dir()]
     if not found:
         found = sorted(
             path

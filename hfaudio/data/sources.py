@@ -192,7 +192,7 @@ def _tables(folder: Path, endings: Collection[str] = TEXT_TABLE_ENDINGS) -> list
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in endings and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in endings and not path.is_dir() and not path.name.startswith(".")
     )
 
 
@@ -210,7 +210,7 @@ def _list_parts(
     listers = [partial(_list_part, part, name, confined_to=confined_to) for part in parts]
     listings = []
     for part, listing in zip(parts, _list_all(listers, columns), strict=True):
-        names_folds = part.is_file() or has_table(part)
+        names_folds = not part.is_dir() or has_table(part)
         recordings = [
             dataclasses.replace(one, fold=(names_folds and one.fold) or part.stem) for one in listing.recordings
         ]
@@ -219,7 +219,7 @@ def _list_parts(
 
 
 def _list_part(part: Path, name: str | None, columns: Columns, confined_to: Path | None) -> Listing:
-    if part.is_file():
+    if not part.is_dir():
         return _list_table(part, columns, confined_to)
     if name is None or not (part / name).is_dir():
         return _list_folder(part, columns, confined_to, may_descend=False)
