@@ -21,6 +21,7 @@ from hfaudio.data.class_folders import (
     holds_recordings,
     list_beside,
     list_class_folders,
+    other_recordings,
     split_parts,
     sub_folders,
 )
@@ -125,7 +126,9 @@ def _list_one(source: Source, columns: Columns, allow_large_archives: bool) -> L
 def _list_folder(folder: Path, columns: Columns, confined_to: Path | None, may_descend: bool = True) -> Listing:
     manifest = find_manifest(folder)
     if manifest is not None:
-        return _list_table(manifest, columns, confined_to)
+        listing = _list_table(manifest, columns, confined_to)
+        _warn_of_unnamed(listing, manifest, folder)
+        return listing
     parts = split_parts(folder)
     tables = _tables(folder)
     part_tables = [path for path in tables if part_kind(path.stem)]
@@ -167,6 +170,22 @@ def _list_folder(folder: Path, columns: Columns, confined_to: Path | None, may_d
             + f"audio files end in {', '.join(READABLE_EXTENSIONS)}."
         )
     return listing
+
+
+def _warn_of_unnamed(listing: Listing, manifest: Path, folder: Path) -> None:
+    """Warns of recordings in a folder that its table does not name: it may have been written for fewer of them."""
+    places = [one.audio for one in listing.recordings if isinstance(one.audio, str)]
+    if len(places) < len(listing.recordings):  # they are in the table itself
+        return
+    unnamed = other_recordings(folder, places)
+    if unnamed:
+        logger.warning(
+            "Recordings in %s that %s does not name, and that are not taken: %d (%s)",
+            folder,
+            manifest.name,
+            len(unnamed),
+            named(unnamed),
+        )
 
 
 def _only_sub_folder(folder: Path) -> Path | None:
