@@ -10,13 +10,14 @@ from transformers.dynamic_module_utils import get_imports
 ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "available_cores": set(),
+    "file_locks": set(),
     "regular_files": set(),
     "audio": {"regular_files"},
     "model": set(),
-    "data": {"audio", "available_cores", "regular_files", "spreadsheet_formulas"},
-    "training": {"available_cores", "data", "evaluation", "model", "regular_files"},
+    "data": {"audio", "available_cores", "file_locks", "regular_files", "spreadsheet_formulas"},
+    "training": {"available_cores", "data", "evaluation", "file_locks", "model", "regular_files"},
     "evaluation": {"data", "model", "spreadsheet_formulas"},
-    "inference": {"audio", "available_cores", "model", "regular_files", "spreadsheet_formulas"},
+    "inference": {"audio", "available_cores", "file_locks", "model", "regular_files", "spreadsheet_formulas"},
     "hub": {"command_line", "data", "evaluation", "inference", "model", "regular_files", "training"},
     "registration": {"model"},
     "command_line": {"regular_files"},

@@ -3,9 +3,10 @@
 import os
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from hfaudio.audio.ogg_packets import Packets
 from hfaudio.audio.pieces import Layout, Part
 
 __all__ = ["ogg_layout"]
@@ -37,6 +38,7 @@ class _Link:
         last: The position that this page tells, in frames.
         largest: The largest that any tells.
         sounding: Whether pages came behind those with which streams begin.
+        packets: Of that stream.
     """
 
     begin: int
@@ -45,6 +47,7 @@ class _Link:
     last: int = 0
     largest: int = 0
     sounding: bool = False
+    packets: Packets = field(default_factory=Packets)
 
 
 def ogg_layout(file: BinaryIO) -> Layout:
@@ -98,17 +101,21 @@ def _find_links(file: BinaryIO, size: int) -> list[_Link]:
         if links and serial == links[-1].serial:
             links[-1].last_page, links[-1].last = range(position, position + length), granule
             links[-1].largest = max(links[-1].largest, granule)
+            links[-1].packets.add_page(flags, buffer[at + 27 : body], buffer[body : at + length])
         position += length
     return links
 
 
 def _part(file: BinaryIO, link: _Link, end: int) -> Part:
-    if link.serial is None or not link.sounding or (link.last == link.largest and link.last > 0):
+    held, spared = link.packets.frames()
+    told_all = link.last == link.largest and link.last > 0 and link.last + spared >= held
+    if link.serial is None or not link.sounding or told_all:
         return Part((range(link.begin, end),))
-    # The last page tells less than there is before it, of which libsndfile would read no more.
+    # The last page tells less than there is, of which libsndfile would read no more.
     file.seek(link.last_page.start)
     page = bytearray(file.read(len(link.last_page)))
-    page[6:14] = ENDLESS.to_bytes(8, "little")
+    # Of Opus, the end of a single page tells where it begins, too.
+    page[6:14] = (held if link.packets.is_opus and link.largest <= held else ENDLESS).to_bytes(8, "little")
     page[22:26] = bytes(4)
     page[22:26] = _checksum(page).to_bytes(4, "little")
     pieces = (range(link.begin, link.last_page.start), bytes(page), range(link.last_page.stop, end))

@@ -1,7 +1,6 @@
 """The cache of unpacked archives: bounded, and shared by processes that must not lose what they use."""
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
@@ -10,6 +9,7 @@ import uuid
 from pathlib import Path
 
 from hfaudio.data.errors import DataError
+from hfaudio.file_locks import HAS_LOCKS, is_at, take_lock
 
 __all__ = ["BOUND_VARIABLE", "claim", "make_room", "release", "temporary_name"]
 
@@ -35,14 +35,16 @@ def claim(folder: Path) -> bool:
     Returns:
         Whether it is there.
     """
+    if not HAS_LOCKS:
+        return folder.is_dir()
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    # A file system without locks has no folders removed, either.
+    # Without locks no folders are removed, either.
     with contextlib.suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-    if not _is_at(descriptor, folder):  # it was removed before it could be locked
+        take_lock(descriptor, shared=True, wait=True)
+    if not is_at(descriptor, folder):  # it was removed before it could be locked
         os.close(descriptor)
         return False
     with contextlib.suppress(PermissionError):  # somebody else's cache may be read
@@ -102,14 +104,16 @@ def _bound() -> int:
 
 
 def _remove_unclaimed(folder: Path) -> bool:
+    if not HAS_LOCKS:
+        return False
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:  # another process has removed it, or it is another user's
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take_lock(descriptor)
         doomed = folder
-        if _is_at(descriptor, folder):
+        if is_at(descriptor, folder):
             name = folder.name if _FOLDER.fullmatch(folder.name) else folder.name[1:65]
             doomed = folder.with_name(temporary_name(name))
             os.replace(folder, doomed)  # at once, so that nobody finds it half removed
@@ -119,13 +123,6 @@ def _remove_unclaimed(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return not doomed.exists()
-
-
-def _is_at(descriptor: int, folder: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), folder.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _last_use(folder: Path) -> float:

@@ -23,6 +23,7 @@ __all__ = [
     "holds_recordings",
     "list_beside",
     "list_class_folders",
+    "other_recordings",
     "split_parts",
     "sub_folders",
 ]
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 LOOKED_AT = 100_000  # files, before a folder is taken for one without recordings
 NO_DATA = frozenset({"__MACOSX"})
+OF_MACOS = "._"  # begins the names of files that hold what another file system cannot
 TOOL_FOLDERS = frozenset(
     {
         ".AppleDouble", ".Spotlight-V100", ".TemporaryItems", ".Trashes", ".cache", ".dvc", ".fseventsd", ".git",
@@ -65,7 +67,7 @@ def list_class_folders(folder: Path) -> Listing:
 
 
 def list_beside(folder: Path, parts: Sequence[Path]) -> list[LeftOut]:
-    """The audio files that belong to no class: those that lie loose in a folder, and those of hidden folders.
+    """The audio files that belong to no class: those that lie loose in a folder, and what is hidden.
 
     Args:
         folder: The data set.
@@ -76,12 +78,18 @@ def list_beside(folder: Path, parts: Sequence[Path]) -> list[LeftOut]:
         for name in sorted(os.listdir(folder))
         if not name.startswith(".") and not (folder / name).is_dir() and may_be_recording(folder / name)
     ]
-    hidden = sorted(
+    dotted = sorted(
         path
         for place in ([folder] if parts else [folder, *sub_folders(folder)])
         for path in place.iterdir()
-        if path.name.startswith(".") and path.name not in TOOL_FOLDERS and path.is_dir()
+        if path.name.startswith(".") and not path.name.startswith(OF_MACOS)
     )
+    loose += [
+        LeftOut(_relative(str(path), folder), "is hidden: take the dot from its name")
+        for path in dotted
+        if path.suffix.lower() in AUDIO_EXTENSIONS and not path.is_dir()
+    ]
+    hidden = [path for path in dotted if path.name not in TOOL_FOLDERS and path.is_dir()]
     reasons = dict.fromkeys(hidden, "lies in a hidden folder: take the dot from its name")
     if parts:
         others = [path for path in sub_folders(folder) if path not in parts]
@@ -168,6 +176,16 @@ def find_files(folder: str | os.PathLike[str], endings: Container[str] | None = 
             if not name.startswith(".") and _is_wanted(path := os.path.join(directory, name), endings)
         ]
     return sorted(found)
+
+
+def other_recordings(folder: Path, paths: Sequence[str]) -> list[str]:
+    """The names of the recordings below a folder that are none of some files."""
+    given = set(map(os.path.abspath, paths))
+    others = [path for path in find_files(folder) if os.path.abspath(path) not in given]
+    if others:  # only then does it matter where links lead
+        places = set(map(os.path.realpath, paths))
+        others = [path for path in others if os.path.realpath(path) not in places]
+    return [_relative(path, folder) for path in others]
 
 
 def _refuse(error: OSError) -> NoReturn:

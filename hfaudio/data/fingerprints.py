@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from hfaudio.available_cores import available_cores
 from hfaudio.data.errors import DataError
 from hfaudio.data.near_duplicates import FINGERPRINT_SIZE, MAX_SECONDS, acoustic_fingerprint, near_duplicate_groups
+from hfaudio.data.sealed_file import SealedFile, is_sealed
 
 __all__ = ["alike_groups_of", "fingerprints_of"]
 
@@ -97,23 +98,16 @@ def _key(dataset: datasets.Dataset) -> str:
 
 def _kept(path: Path, kind: type[np.generic], count: int) -> np.ndarray | None:
     """What `_keep` wrote, `(count,)`; None where there is nothing, or the file is damaged."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    checksum, values = content[:16], content[16:]
-    whole = len(values) == count * np.dtype(kind).itemsize and xxhash.xxh3_128_digest(values) == checksum
-    return np.frombuffer(values, kind) if whole else None
+    return np.fromfile(path, kind, count) if is_sealed(path) else None
 
 
 def _keep(path: Path, values: np.ndarray) -> None:
-    """Writes a checksum and the values, whole or not at all; a run beside this one writes the same."""
-    content = values.tobytes()
+    """Writes the values, whole or not at all; a run beside this one writes the same."""
     partial = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
-        with partial.open("wb") as file:
-            file.write(xxhash.xxh3_128_digest(content))
-            file.write(content)
+        with SealedFile(partial, "wb") as file:
+            file.write(values.tobytes())
+            file.seal()
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -39,7 +39,8 @@ def find_manifest(folder: Path) -> Path | None:
         DataError: There are several.
     """
     found = sorted(folder / f"{METADATA_STEM}{ending}" for ending in TABLE_ENDINGS)
-    found = [path for path in found if path.is_file()]
+    # One that cannot be read, such as a link that leads nowhere, is not passed over: whoever reads it says so.
+    found = [path for path in found if os.path.lexists(path) and not path.is_dir()]
     if not found:
         found = sorted(
             path
@@ -59,7 +60,7 @@ def list_manifest(manifest: Path, columns: Columns, confined_to: Path | None = N
     """Lists the recordings that a table names.
 
     A path is absolute, or is taken from the table's folder, from `audio` or `wavs` in it, or, of a table in a folder
-    `meta` or `metadata`, from beside that folder; see `NamedFiles`. Where no column tells the folds, folders named
+    `meta` or `metadata`, from beside that folder; see `NamedFiles`. Where no column tells any fold, folders named
     like the parts of a split (`train/1.wav`) do.
 
     Args:
@@ -137,7 +138,7 @@ class _ManifestReader:
             self.separator,
             f"column {self.label_column!r} of {manifest}",
         )
-        self.may_infer_folds = self.fold_column is None and columns.fold != NO_COLUMN
+        self.may_infer_folds = columns.fold != NO_COLUMN
 
     def recording(self, line: int, row: Row) -> tuple[Recording, bool]:
         """The recording of a row, and whether its file exists."""
@@ -161,7 +162,7 @@ class _ManifestReader:
 
     def with_folds(self, recordings: list[Recording]) -> list[Recording]:
         """The recordings with the folds that their folders tell, where no column tells any."""
-        if not self.may_infer_folds:
+        if not self.may_infer_folds or any(recording.fold for recording in recordings):
             return recordings
         paths = [os.path.abspath(str(recording.audio)) for recording in recordings]
         root = os.path.abspath(self.root)

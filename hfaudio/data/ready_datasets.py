@@ -263,7 +263,7 @@ def _list_part(
                 end,
             )
         )
-    if part is None and columns.fold != NO_COLUMN and _column(features, "fold", columns.fold) is None:
+    if part is None and columns.fold != NO_COLUMN and not any(folds):
         files = [path or name for path, name in zip(paths, names, strict=True)]
         folders = folds_by_folder(files, [recording.labels for recording in recordings])
         recordings = [replace(one, fold=fold) for one, fold in zip(recordings, folders, strict=True)]

@@ -21,6 +21,7 @@ from hfaudio.data.class_folders import (
     holds_recordings,
     list_beside,
     list_class_folders,
+    other_recordings,
     split_parts,
     sub_folders,
 )
@@ -125,7 +126,9 @@ def _list_one(source: Source, columns: Columns, allow_large_archives: bool) -> L
 def _list_folder(folder: Path, columns: Columns, confined_to: Path | None, may_descend: bool = True) -> Listing:
     manifest = find_manifest(folder)
     if manifest is not None:
-        return _list_table(manifest, columns, confined_to)
+        listing = _list_table(manifest, columns, confined_to)
+        _warn_of_unnamed(listing, manifest, folder)
+        return listing
     parts = split_parts(folder)
     tables = _tables(folder)
     part_tables = [path for path in tables if part_kind(path.stem)]
@@ -169,6 +172,22 @@ def _list_folder(folder: Path, columns: Columns, confined_to: Path | None, may_d
     return listing
 
 
+def _warn_of_unnamed(listing: Listing, manifest: Path, folder: Path) -> None:
+    """Warns of recordings in a folder that its table does not name: it may have been written for fewer of them."""
+    places = [one.audio for one in listing.recordings if isinstance(one.audio, str)]
+    if len(places) < len(listing.recordings):  # they are in the table itself
+        return
+    unnamed = other_recordings(folder, places)
+    if unnamed:
+        logger.warning(
+            "Recordings in %s that %s does not name, and that are not taken: %d (%s)",
+            folder,
+            manifest.name,
+            len(unnamed),
+            named(unnamed),
+        )
+
+
 def _only_sub_folder(folder: Path) -> Path | None:
     """The only sub-folder with recordings, if a table names them or they lie in several sub-folders of it."""
     filled: list[Path] = []
@@ -192,7 +211,7 @@ def _tables(folder: Path, endings: Collection[str] = TEXT_TABLE_ENDINGS) -> list
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in endings and path.is_file() and not path.name.startswith(".")
+        if path.suffix.lower() in endings and not path.is_dir() and not path.name.startswith(".")
     )
 
 
@@ -210,7 +229,7 @@ def _list_parts(
     listers = [partial(_list_part, part, name, confined_to=confined_to) for part in parts]
     listings = []
     for part, listing in zip(parts, _list_all(listers, columns), strict=True):
-        names_folds = part.is_file() or has_table(part)
+        names_folds = not part.is_dir() or has_table(part)
         recordings = [
             dataclasses.replace(one, fold=(names_folds and one.fold) or part.stem) for one in listing.recordings
         ]
@@ -219,7 +238,7 @@ def _list_parts(
 
 
 def _list_part(part: Path, name: str | None, columns: Columns, confined_to: Path | None) -> Listing:
-    if part.is_file():
+    if not part.is_dir():
         return _list_table(part, columns, confined_to)
     if name is None or not (part / name).is_dir():
         return _list_folder(part, columns, confined_to, may_descend=False)

@@ -5,7 +5,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,17 @@ def _read_tsv(path: Path) -> Table:
 
 def _read_delimited(path: Path, delimiter: str) -> Table:
     expected = f"{DELIMITERS[delimiter]}-separated UTF-8 text"
-    lines = io.StringIO(_text(path, expected), newline="")
+    text = _text(path, expected)
+    header = text.partition("\n")[0].strip("\r")
+    found = max((other for other in DELIMITERS if other != delimiter), key=header.count)
+    if header.count(found) > header.count(delimiter):
+        raise DataError(
+            f"Expected {expected} in {path}, found columns separated by {DELIMITERS[found]}s ({found!r}) in its "
+            f"first line, {header[:100]!r}; save it with {DELIMITERS[delimiter]}s"
+            + (", or name it .tsv." if found == "\t" else ", or name it .csv." if found == "," else ".")
+        )
     # Otherwise a quotation mark that is never closed takes all lines after it into one cell, and says nothing.
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = [name.strip() for name in next(reader, [])]
         # Spreadsheets leave lines of mere commas.
@@ -67,14 +75,6 @@ def _read_delimited(path: Path, delimiter: str) -> Table:
         raise DataError(
             f"Expected {expected} in {path}, found {error} in line {reader.line_num}; save it as such."
         ) from error
-    header = delimiter.join(columns)
-    found = max((other for other in DELIMITERS if other != delimiter), key=header.count)
-    if header.count(found) >= max(1, len(columns)):
-        raise DataError(
-            f"Expected {expected} in {path}, found columns separated by {DELIMITERS[found]}s ({found!r}) in its "
-            f"first line, {header[:100]!r}; save it with {DELIMITERS[delimiter]}s"
-            + (", or name it .tsv." if found == "\t" else ", or name it .csv." if found == "," else ".")
-        )
     twice = [name for name, count in Counter(columns).items() if name and count > 1]
     if twice:
         raise DataError(f"Expected every column once in {path}, found {named(twice)} again; rename one.")
@@ -112,22 +112,20 @@ def _text(path: Path, expected: str) -> str:
 
 def _read_jsonl(path: Path) -> Table:
     expected = "one JSON object a line"
-    try:
-        rows = list(_json_rows(_text(path, f"{expected}, as UTF-8 text,")))
-    except json.JSONDecodeError as error:
-        raise DataError(f"Expected {expected} in {path}, found {error}; save it as such.") from error
+    rows = []
+    for line, own in enumerate(_text(path, f"{expected}, as UTF-8 text,").split("\n"), start=1):
+        try:
+            rows += [(line, json.loads(own))] if own.strip() else []
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise DataError(
+                f"Expected {expected} in {path}, found in line {line}: {error}; save it as such."
+            ) from error
     for line, row in rows:
         if not isinstance(row, dict):
             raise DataError(
                 f"Expected {expected} in {path}, found a {type(row).__name__} in line {line}; save it as such."
             )
     return list(dict.fromkeys(name for _, row in rows for name in row)), rows
-
-
-def _json_rows(text: str) -> Iterator[tuple[int, Row]]:
-    for line, own in enumerate(text.split("\n"), start=1):
-        if own.strip():
-            yield line, json.loads(own)
 
 
 def _read_parquet(path: Path) -> Table:

@@ -1,11 +1,11 @@
 """A lock on a table, so that two runs do not write it at once."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hfaudio.file_locks import is_at, take_lock
 from hfaudio.inference.prediction_journal import JournalError
 
 __all__ = ["only_run"]
@@ -40,7 +40,7 @@ def _acquire(lock: Path, path: Path) -> int:
                 f"Expected to write {path}, found its folder unwritable ({error.strerror}); give another --output."
             ) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take_lock(descriptor)
         except OSError as error:
             os.close(descriptor)
             if isinstance(error, BlockingIOError):
@@ -52,13 +52,6 @@ def _acquire(lock: Path, path: Path) -> int:
                 f"Expected a file system that locks files for {path}, found none ({error.strerror}); give an --output "
                 "on another."
             ) from error
-        if _is_at(descriptor, lock):
+        if is_at(descriptor, lock):
             return descriptor
         os.close(descriptor)  # whoever held it has removed the file meanwhile
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False

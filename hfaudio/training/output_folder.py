@@ -14,12 +14,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hfaudio.data.class_folders import first_recording
 from hfaudio.data.manifest import find_manifest
+from hfaudio.file_locks import HAS_LOCKS, let_go, take_lock
 from hfaudio.model import SpectrogramCNNConfig
-
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["OutputFolderError", "check_report_place", "claimed_folder", "staged_folder", "staged_model"]
 
@@ -298,12 +294,11 @@ def _lock(folder: Path) -> int | None:
     except FileNotFoundError:
         return None
     except PermissionError:
-        if fcntl is not None:
+        if HAS_LOCKS:
             raise
         return -1  # Windows opens no folders
     try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take_lock(descriptor)
     except BlockingIOError:
         os.close(descriptor)
         return None
@@ -319,9 +314,8 @@ def _lock(folder: Path) -> int | None:
 def _unlock(descriptor: int) -> None:
     if descriptor in _locks:
         _locks.remove(descriptor)
-        if fcntl is not None:
-            with suppress(OSError):  # some network file systems
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # for forked processes too, which have the same open file
+        with suppress(OSError):  # some network file systems
+            let_go(descriptor)
         os.close(descriptor)
 
 

@@ -12,11 +12,17 @@ TAG = b"ID3\x03\0\0\0\0\x07\x68" + bytes(1_000)
 
 
 def encode(
-    container: str, encoding: str | None = None, seed: int = 0, rate: int = RATE, channels: int = 1, **options
+    container: str,
+    encoding: str | None = None,
+    seed: int = 0,
+    rate: int = RATE,
+    channels: int = 1,
+    seconds: float = SECONDS,
+    **options,
 ) -> bytes:
-    """Two seconds, of which the second half is loud noise: with a variable bit rate, its frames are longer."""
+    """A sound of which the second half is loud noise: with a variable bit rate, its frames are longer."""
     rng = np.random.default_rng(seed)
-    time = np.arange(round(SECONDS * rate)) / rate
+    time = np.arange(round(seconds * rate)) / rate
     sound = 0.4 * np.sin(2 * np.pi * 300 * time)
     half = len(sound) // 2
     sound[:half] *= 1e-3

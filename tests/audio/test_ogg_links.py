@@ -6,6 +6,7 @@ from encoded_audio import RATE, SECONDS, encode, ogg_checksum, with_last_positio
 
 from hfaudio.audio import decode_audio, ogg_links, read_audio, stream_audio
 from hfaudio.audio.ogg_links import ogg_layout
+from hfaudio.audio.ogg_packets import Packets
 from hfaudio.audio.pieces import Layout
 
 CODECS = ["VORBIS", "OPUS"]
@@ -87,6 +88,43 @@ def test_a_last_page_that_tells_too_little_hides_nothing(tmp_path, position: int
         assert not audio.truncated
         assert len(read_audio(lying, start=1.5).samples) >= len(whole) - 1.5 * audio.sampling_rate
         assert len(read_audio(lying + one).samples) >= 2 * len(whole)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("position", [0, 2_000])
+def test_one_page_of_sound_that_tells_too_little_hides_nothing(codec: str, position: int) -> None:
+    one = encode("OGG", codec, 0, rate_of(codec), 1, seconds=0.4)
+    assert one.count(b"OggS") == 3
+    whole = read_audio(one).samples
+    audio = read_audio(with_last_position(one, position))
+    assert len(whole) <= len(audio.samples) < len(whole) + 4_096
+    np.testing.assert_allclose(audio.samples[: len(whole)], whole, atol=1e-6)
+    assert not audio.truncated
+
+
+def test_pages_that_all_tell_half_hide_nothing() -> None:
+    one = ogg("VORBIS")
+    whole = read_audio(one).samples
+    pages = [b"OggS" + page for page in one.split(b"OggS")[1:]]
+    lying = b"".join(with_last_position(page, int.from_bytes(page[6:14], "little") // 2) for page in pages)
+    # Between pages that contradict each other libvorbis may leave out a block.
+    assert len(whole) - 1_024 <= len(read_audio(lying).samples) < len(whole) + 4_096
+
+
+def test_headers_that_go_on_with_the_next_page_are_no_sound() -> None:
+    one = ogg("VORBIS")
+    packets, whole = Packets(), Packets()
+    for page in one.split(b"OggS")[1:]:
+        count = page[22]
+        lengths, body = page[23 : 23 + count], page[23 + count :]
+        whole.add_page(page[1], lengths, body)
+        for index, length in enumerate(lengths):  # a page for each segment
+            at = sum(lengths[:index])
+            continued = page[1] if index == 0 else int(lengths[index - 1] == 255)
+            packets.add_page(continued, bytes([length]), body[at : at + length])
+    assert packets == whole
+    frames, spared = whole.frames()
+    assert 0 <= frames - len(read_audio(one).samples) <= spared
 
 
 def test_a_last_page_that_tells_too_much_is_told() -> None:

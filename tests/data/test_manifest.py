@@ -522,6 +522,16 @@ def test_which_folders_are_parts(write_tone, tmp_path, names: list[str], folds: 
     assert folds_of(list_text(tmp_path / "s", f"file_name,label\n{rows}")) == folds
 
 
+def test_an_empty_fold_column_hides_no_folders(write_tone, tmp_path) -> None:
+    for part in ("train", "test"):
+        write_tone(f"s/{part}/1.wav")
+    table = tmp_path / "s" / "metadata.csv"
+    table.write_text("file_name,label,split\ntrain/1.wav,dog,\ntest/1.wav,dog,\n")
+    assert [one.fold for one in list_manifest(table, Columns()).recordings] == ["train", "test"]
+    table.write_text("file_name,label,split\ntrain/1.wav,dog,a\ntest/1.wav,dog,\n")
+    assert [one.fold for one in list_manifest(table, Columns()).recordings] == ["a", None]
+
+
 def test_a_folder_named_like_the_class_is_no_part(write_tone, tmp_path) -> None:
     for label in ("train", "test"):
         write_tone(f"s/{label}/{label}.wav")

@@ -276,12 +276,17 @@ def test_a_link_to_a_file_and_to_the_folder(two_classes, tmp_path) -> None:
 
 
 def test_recordings_beside_the_class_folders_are_left_out_by_name(write_tone, tmp_path) -> None:
-    for name in ("s/dog/a.wav", "s/cat/a.wav", "s/loose.wav", "s/.hidden.wav"):
+    for name in ("s/dog/a.wav", "s/cat/a.wav", "s/loose.wav", "s/.hidden.wav", "s/._a.wav", "s/dog/.b.wav"):
         write_tone(name)
     (tmp_path / "s" / "notes.txt").touch()
     listing = list_recordings(tmp_path / "s")
     assert [recording.file_name for recording in listing.recordings] == ["cat/a.wav", "dog/a.wav"]
-    assert listing.left_out == [LeftOut("loose.wav", "lies in no class folder")]
+    hidden = "is hidden: take the dot from its name"
+    assert listing.left_out == [
+        LeftOut("loose.wav", "lies in no class folder"),
+        LeftOut(".hidden.wav", hidden),
+        LeftOut("dog/.b.wav", hidden),
+    ]
 
 
 def described(source: Path, columns: Columns = Columns()) -> list[tuple[str, tuple[str, ...], str | None]]:  # noqa: B008
@@ -464,3 +469,22 @@ def test_a_folder_that_is_locked_is_said(two_classes, monkeypatch, depth: str) -
 def test_a_path_that_no_disk_takes_is_said() -> None:
     with pytest.raises(DataError, match=r"found File name too long \(x+\); allow it, or check --dataset"):
         list_recordings("x" * 5_000)
+
+
+def test_recordings_that_a_table_does_not_name_are_told(write_tone, tmp_path, caplog) -> None:
+    for name in ("s/a.wav", "s/b.wav", "s/sub/c.wav"):
+        write_tone(name)
+    (tmp_path / "s" / "link.wav").symlink_to("a.wav")
+    (tmp_path / "s" / "notes.txt").touch()
+    table = tmp_path / "s" / "metadata.csv"
+    table.write_text("file_name,label\na.wav,dog\nb.wav,cat\n./sub/c.wav,cat\n")
+    list_recordings(tmp_path / "s")
+    assert not caplog.messages
+    table.write_text("file_name,label\na.wav,dog\ngone.wav,cat\n")
+    list_recordings(tmp_path / "s")
+    assert caplog.messages == [
+        f"Recordings in {tmp_path / 's'} that metadata.csv does not name, and that are not taken: 2 (b.wav, sub/c.wav)"
+    ]
+    caplog.clear()
+    list_recordings(table)  # whoever names a table wants what it names
+    assert not caplog.messages
