@@ -29,7 +29,7 @@ def class_evidence(
     Args:
         model: In evaluation mode.
         input_features: `(windows, num_channels, bands, frames)`.
-        attention_mask: `(windows, frames)`, 1 for frames that hold sound.
+        attention_mask: `(windows, frames)`, 0 for padding.
         label: The class. Its score is its logit, less the mean of all where a softmax makes them compete.
 
     Returns:
@@ -71,7 +71,7 @@ def evidence_over_time(
     model.eval()
     features = feature_extractor(waveform, sampling_rate=feature_extractor.sampling_rate).to(model.device)
     inputs, mask = features["input_features"], features["attention_mask"]
-    heard = int(mask.sum())
+    heard = int(mask.count_nonzero())
     window, hop = model.config.eval_window_frames, model.config.eval_window_hop_frames
     starts = [0]
     if window is not None and hop is not None and heard > window:

@@ -95,7 +95,7 @@ def export_onnx(
     example = _noise(extractor, [EXAMPLE_SECONDS, 0.5 * EXAMPLE_SECONDS], seed=0)
     _score(model.eval(), extractor, *example)
     classifier = WaveformClassifier(model, extractor)
-    batch, length = torch.export.Dim("batch"), torch.export.Dim("samples")
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("samples", min=extractor.crop_samples)
     with TemporaryDirectory(dir=Path(path).parent, prefix=".onnx-") as staging:
         graph = Path(staging) / "model.onnx"
         with warnings.catch_warnings(), redirect_stdout(StringIO()):

@@ -11,7 +11,8 @@ from transformers.utils import logging
 
 from .configuration_spectrogram_cnn import check_integer
 from .spectral_features_spectrogram_cnn import dct_matrix, deltas, hann_window, mel_filters
-from .waveforms_spectrogram_cnn import check_samples, is_silent, split_batch, to_mono
+from .waveforms_spectrogram_cnn import check_samples, is_silent, silent_frames, split_batch, to_mono
+from .windows_spectrogram_cnn import SILENT_FRAME
 
 __all__ = ["FEATURE_PRESETS", "SpectrogramCNNFeatureExtractor"]
 
@@ -198,12 +199,13 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
             do_normalize: True is refused: features have the normalization of the training part.
             device: Where the features go, such as `cuda:0`; they are computed on the CPU.
             mark_silence: Whether a clip of digital silence has no frame that holds sound, by which the model names no
-                class for it; False is for training.
+                class for it, and whether silent frames of other clips are marked; False is for training.
             **kwargs: Refused.
 
         Returns:
             `input_features (batch, num_channels, feature_size, frames)` in float32 and `attention_mask
-            (batch, frames)`, 1 where a frame is centred on sound. A clip of n samples has 1 + n // hop_length frames.
+            (batch, frames)`: 0 where a frame is padding, 1 where it hears sound, and 2 where it hears nothing but
+            digital silence. A clip of n samples has 1 + n // hop_length frames.
 
         Raises:
             TypeError: An argument is unknown.
@@ -254,7 +256,8 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
             check_samples(row, f"Recording {index}")
         # Half precision would overflow in the power spectrum and lose the quiet bands.
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
-            features, attention_mask = self.features_of(batch, torch.tensor([sounding for _, sounding in clips]))
+            sound_samples = torch.tensor([sounding for _, sounding in clips])
+            features, attention_mask = self.features_of(batch, sound_samples, mark_silence)
         extracted = {"input_features": features, "attention_mask": attention_mask}
         if return_attention_mask is False:
             if not attention_mask.all():
@@ -321,12 +324,13 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
         )
         return BatchFeature(batch, tensor_type=return_tensors or "pt")
 
-    def features_of(self, batch: Tensor, sound_samples: Tensor) -> tuple[Tensor, Tensor]:
+    def features_of(self, batch: Tensor, sound_samples: Tensor, mark_silence: bool = True) -> tuple[Tensor, Tensor]:
         """Computes the features of waveforms that have their length already; all in operations that can be exported.
 
         Args:
             batch: `(batch, samples)` in float32, zero after the end of shorter clips.
             sound_samples: `(batch,)`, how many samples from the start hold sound; 0 of digital silence.
+            mark_silence: Whether frames that hear digital silence are told from others.
 
         Returns:
             `input_features` and `attention_mask`, as `__call__` has them.
@@ -334,7 +338,11 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
         sound_frames = (1 + sound_samples // self.hop_length) * (sound_samples > 0)
         features = self._features(batch, sound_frames)
         attention_mask = (torch.arange(features.shape[-1]) < sound_frames[:, None]).long()
-        return features.masked_fill(attention_mask[:, None, None, :] == 0, self.padding_value), attention_mask
+        features = features.masked_fill(attention_mask[:, None, None, :] == 0, self.padding_value)
+        if mark_silence:
+            silent = silent_frames(batch, sound_samples, self.win_length, self.hop_length)
+            attention_mask = torch.where(silent, SILENT_FRAME * attention_mask, attention_mask)
+        return features, attention_mask
 
     def _fit_length(self, samples: Tensor, mark_silence: bool = True) -> tuple[Tensor, int]:
         """Cuts or extends `(samples,)`; also returns how many samples from the start hold sound."""

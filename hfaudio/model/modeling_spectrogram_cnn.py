@@ -121,7 +121,7 @@ class SpectrogramCNNModel(SpectrogramCNNPreTrainedModel):
 
         Args:
             input_features: `(batch, num_channels, bands, frames)`.
-            attention_mask: `(batch, frames)`, 1 for frames that hold sound, 0 for padding; None means all hold sound.
+            attention_mask: `(batch, frames)`, 0 for padding, else 1 (or 2); None means that there is none.
             return_dict: False returns a tuple.
 
         Returns:
@@ -134,7 +134,7 @@ class SpectrogramCNNModel(SpectrogramCNNPreTrainedModel):
         _check_inputs(input_features, attention_mask, self.config.num_channels)
         mask = None
         if attention_mask is not None:
-            mask = attention_mask[:, None, None, :].to(input_features.dtype)
+            mask = (attention_mask != 0)[:, None, None, :].to(input_features.dtype)
         hidden_states = _hide(input_features, mask).contiguous(memory_format=torch.channels_last)
         if self.config.backbone is None:
             hidden_states, mask = self._run_stages(hidden_states, mask)
@@ -229,7 +229,9 @@ class SpectrogramCNNForAudioClassification(SpectrogramCNNPreTrainedModel):
 
         Args:
             input_features: `(batch, num_channels, bands, frames)`.
-            attention_mask: `(batch, frames)`, 1 for frames that hold sound; None means all do.
+            attention_mask: `(batch, frames)`, 0 for padding, 1 for frames that hold sound, and 2 for those that hear
+                digital silence, of which windows of `config.eval_window_frames` have no say; None means that all
+                hold sound.
             labels: For one label a clip `(batch,)` class indices or `(batch, num_labels)` probabilities; for several
                 `(batch, num_labels)` of 0 and 1. With labels the output has a loss (cross-entropy or binary
                 cross-entropy, by `config.problem_type`).

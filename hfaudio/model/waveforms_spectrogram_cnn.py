@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["check_samples", "is_silent", "split_batch", "to_mono"]
+__all__ = ["check_samples", "is_silent", "silent_frames", "split_batch", "to_mono"]
 
 MAX_AUDIO_CHANNELS = 8
 LARGEST_SAMPLE = 2.0**31
@@ -23,6 +23,29 @@ def is_silent(samples: Any) -> bool:
         samples: `(samples,)`, at least one; numpy or torch, floating-point, 1 is full scale.
     """
     return all(float(part.max() - part.min()) < SILENT_RANGE for part in (samples[:GLANCE], samples))
+
+
+def silent_frames(batch: Tensor, sound_samples: Tensor, length: int, hop: int) -> Tensor:
+    """Tells which frames hear digital silence alone, by the rule of `is_silent`, in operations that can be exported.
+
+    Args:
+        batch: `(batch, samples)`.
+        sound_samples: `(batch,)`, how many samples from the start are the recording's; the rest is padding.
+        length: Of a frame, in samples, of which it is the centre of its own.
+        hop: Step between frames, in samples.
+
+    Returns:
+        `(batch, 1 + samples // hop)`, true also of frames of padding.
+    """
+    padding = torch.arange(batch.shape[1]) >= sound_samples[:, None]
+    half = length // 2
+
+    def highest(samples: Tensor) -> Tensor:
+        # Of two dimensions: with one, torch.export takes the length for fixed.
+        samples = samples.masked_fill(padding, -torch.inf)[:, None, None]
+        return nn.functional.max_pool2d(samples, (1, 2 * half), (1, hop), padding=(0, half))[:, 0, 0]
+
+    return highest(batch) + highest(-batch) < SILENT_RANGE
 
 
 def split_batch(waveforms: Any) -> list[Any]:

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-__all__ = ["average_windows", "cut_windows"]
+__all__ = ["SILENT_FRAME", "average_windows", "cut_windows"]
+
+SILENT_FRAME = 2  # in an attention mask: a frame of the recording, which hears nothing but digital silence
 
 
 def cut_windows(
@@ -14,10 +16,12 @@ def cut_windows(
 
     A window starts every `hop` frames until the recording's last valid frame is heard; the last window moves back to
     end there, so that every window of a recording with several is full. A recording no longer than a window has one.
+    A window of silent frames alone does not count, unless the recording has no others.
 
     Args:
         input_features: `(batch, num_channels, bands, frames)`.
-        attention_mask: `(batch, frames)`, 1 for frames that hold sound; None means all do.
+        attention_mask: `(batch, frames)`, 1 for frames that hold sound, `SILENT_FRAME` for those that hear none, 0 for
+            padding; None means all hold sound.
         window: Length of a window, in frames.
         hop: Step from window to window, in frames, at most `window`.
 
@@ -41,13 +45,15 @@ def cut_windows(
     index = heard.clamp(max=frames - 1)
     windows = input_features.permute(0, 3, 1, 2)[row, index]
     mask = attention_mask[row, index] * (heard < frames)
+    sounding = counted & ((mask != 0) & (mask != SILENT_FRAME)).any(dim=2)
+    counted = sounding | (counted & ~sounding.any(dim=1, keepdim=True))
     return windows.permute(0, 1, 3, 4, 2).flatten(0, 1), mask.flatten(0, 1), counted
 
 
 def average_windows(logits: Tensor, counted: Tensor, multi_label: bool) -> Tensor:
     """Turns the logits of windows into those of recordings: the logarithm of the mean of the probabilities.
 
-    For several labels it is the logit of the mean probability of each. A recording with one window keeps its logits.
+    For several labels it is the logit of the mean probability of each. A recording of one window keeps its logits.
 
     Args:
         logits: `(batch * windows, num_labels)`.
@@ -65,9 +71,12 @@ def average_windows(logits: Tensor, counted: Tensor, multi_label: bool) -> Tenso
         averaged = _log_sum(logsigmoid(scores), counted) - _log_sum(logsigmoid(-scores), counted)
     else:
         averaged = _log_sum(scores.log_softmax(dim=2), counted) - number.log()
-    return torch.where(number > 1, averaged, scores[:, 0]).to(logits.dtype)
+    return torch.where((number > 1) | ~counted[:, :1], averaged, scores[:, 0]).to(logits.dtype)
 
 
 def _log_sum(log_probabilities: Tensor, counted: Tensor) -> Tensor:
     """The logarithm of the summed probabilities of the windows that count, `(batch, num_labels)`."""
-    return log_probabilities.masked_fill(~counted[:, :, None], -torch.inf).logsumexp(dim=1)
+    own = log_probabilities.masked_fill(~counted[:, :, None], -torch.inf)
+    # Not logsumexp, which ONNX Runtime computes without the highest apart: below -103 it gives -inf.
+    highest = own.amax(dim=1, keepdim=True)
+    return (own - highest).exp().sum(dim=1).log() + highest[:, 0]

@@ -52,6 +52,18 @@ def test_it_scores_as_pytorch_does_at_any_length_and_batch(exported, rng) -> Non
         np.testing.assert_allclose(scores, pytorch.score(waveforms), atol=1e-4)
 
 
+def test_it_hears_silence_as_pytorch_does(exported, rng) -> None:
+    onnx = OnnxBackend(exported / "model.onnx", ClassifierSettings.read(exported))
+    waveforms = [
+        np.full(length, offset, np.float32) for length, offset in ((64_000, 0.0), (50_123, 0.1), (9_000, 0.0))
+    ]
+    for waveform in waveforms[:2]:
+        waveform[20_000:28_000] += 0.1 * rng.standard_normal(8_000).astype(np.float32)
+    expected = TorchBackend(exported, "cpu").score(waveforms)
+    np.testing.assert_allclose(onnx.score(waveforms), expected, atol=1e-4)
+    np.testing.assert_allclose(onnx.score(waveforms[1:2]), expected[1:2], atol=1e-4)
+
+
 def test_it_tells_nothing_of_this_machine(exported) -> None:
     assert b'File "' not in (exported / "model.onnx").read_bytes()
 

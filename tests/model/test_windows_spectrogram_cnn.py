@@ -1,12 +1,13 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy, pad
 from transformers import AutoModelForAudioClassification
 
 from hfaudio.model import SpectrogramCNNForAudioClassification
-from hfaudio.model.windows_spectrogram_cnn import average_windows, cut_windows
+from hfaudio.model.windows_spectrogram_cnn import SILENT_FRAME, average_windows, cut_windows
 
 WINDOW, HOP = 20, 8
 
@@ -130,3 +131,36 @@ def test_exported_once_it_scores_batches_of_any_length(windowed_model) -> None:
     for size, length in ((3, 77), (1, 1), (2, WINDOW - 1), (2, WINDOW), (1, WINDOW + 1), (4, 300)):
         inputs = batch(size, length)
         torch.testing.assert_close(exported(*inputs), windowed_model(*inputs).logits, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.2])
+@pytest.mark.parametrize("problem", ["single", "multi"])
+def test_silent_windows_have_no_say(windowed_model, extractor, rng, problem: str, offset: float) -> None:
+    windowed_model.config.problem_type = f"{problem}_label_classification"
+    torch.nn.init.normal_(windowed_model.classifier.weight, std=0.05)
+    samples = np.full(60 * HOP * extractor.hop_length, offset, np.float32)
+    samples[24_000:34_000] += 0.1 * rng.standard_normal(10_000).astype(np.float32)
+    inputs = extractor(samples, sampling_rate=16_000)
+    features, mask = inputs["input_features"], inputs["attention_mask"]
+    heard = [span for span in windows_by_hand(features.shape[-1]) if (mask[0, span] == 1).any()]
+    assert 1 < len(heard) < 10
+    scores = torch.cat([windowed_model(features[..., span]).logits for span in heard])
+    for logits in (
+        windowed_model(**inputs).logits,
+        windowed_model(**extractor([samples, np.tile(samples, 2)], sampling_rate=16_000)).logits[:1],
+    ):
+        if problem == "single":
+            torch.testing.assert_close(logits[0].softmax(-1), scores.softmax(-1).mean(0), rtol=0, atol=1e-5)
+        else:
+            torch.testing.assert_close(logits[0].sigmoid(), scores.sigmoid().mean(0), rtol=0, atol=1e-5)
+
+
+def test_marked_silence_changes_nothing_without_windows_nor_in_training(tiny_model, extractor, rng) -> None:
+    samples = np.zeros(64_000, np.float32)
+    samples[:8_000] = 0.1 * rng.standard_normal(8_000)
+    marked = extractor(samples, sampling_rate=16_000)
+    plain = extractor(samples, sampling_rate=16_000, mark_silence=False)
+    assert set(marked["attention_mask"][0].tolist()) == {1, SILENT_FRAME}
+    assert set(plain["attention_mask"][0].tolist()) == {1}
+    assert torch.equal(tiny_model(**marked).logits, tiny_model(**plain).logits)
+    assert torch.equal(tiny_model.spectrogram_cnn(**marked)[1], tiny_model.spectrogram_cnn(**plain)[1])
