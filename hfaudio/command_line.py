@@ -11,6 +11,8 @@ import math
 import os
 import signal
 import sys
+import threading
+from _thread import interrupt_main
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -26,6 +28,7 @@ __all__ = ["FlagParser", "exit_on", "exit_on_interrupt", "printable", "run_scrip
 
 USAGE_ERROR = 2
 INTERRUPTED = 130  # as a shell has it for SIGINT
+AGAIN_SECONDS = 0.05  # until an interruption that Python has thrown away is repeated
 STOPPED_READING = 141  # as where SIGPIPE ends a program
 ALIKE = 0.8  # a flag this near is what was meant, so that no other script needs be asked
 TRUTH = dict.fromkeys(("yes", "true", "t", "y", "1"), True) | dict.fromkeys(("no", "false", "f", "n", "0"), False)
@@ -104,6 +107,7 @@ def run_script(
     """
     if signal.getsignal(signal.SIGINT) == _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _let_no_interrupt_be_lost()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding cannot show
@@ -119,6 +123,24 @@ def run_script(
             _fail(f"Expected room on the disk, found none ({error}); make some and run it again.")
         code = STOPPED_READING  # whoever reads has enough, as `head` has
     raise SystemExit(code)
+
+
+def _let_no_interrupt_be_lost() -> None:
+    """Has the main process answer Ctrl-C, wherever it is and however many processes it has forked."""
+    show = sys.unraisablehook
+
+    def repeat(lost: Any) -> None:
+        # Where nobody could catch it, as in what runs at a fork or in __del__, Python throws an exception away.
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            timer = threading.Timer(AGAIN_SECONDS, interrupt_main)
+            timer.daemon = True
+            timer.start()
+        else:
+            show(lost)
+
+    sys.unraisablehook = repeat
+    if hasattr(os, "register_at_fork"):  # the terminal interrupts the forked ones too, which end with the first one
+        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
 
 
 def _leave(*_: Any) -> NoReturn:
@@ -298,7 +320,8 @@ class FlagParser(argparse.ArgumentParser):
     def _is_no_value(self, flag: str, argument: str) -> bool:
         """Whether an argument cannot be the value of the flag before it, which may also stand without one."""
         action = self._option_string_actions.get(flag)
-        return action is not None and action.nargs == "?" and action.const is True and argument.lower() not in TRUTH
+        is_switch = action is not None and action.nargs == "?" and action.const is True and action.type is not str
+        return is_switch and argument.lower() not in TRUTH
 
     def _values_of(self, flag: str) -> float:
         """How many arguments after a flag are its own, at most."""
