@@ -278,8 +278,10 @@ def _disk_reason(error: Exception, folder: Path) -> str | None:
         if error.errno in DISK_ERRORS or (error.errno in PLACE_ERRORS and ours):
             return f"{os.strerror(error.errno)} ({error.filename or folder})"
         return None
-    # safetensors and torch write without Python, and give no number.
     text = str(error)
+    if text.startswith("Symlink loop"):  # of Path.resolve, up to Python 3.12
+        return f"{os.strerror(errno.ELOOP)} ({folder})"
+    # safetensors and torch write without Python, and give no number.
     if not any(sign in text for sign in ("os error", "inline_container.cc", "iostream error")):
         return None
     return f"a file that is not whole, with {shutil.disk_usage(folder).free:,} bytes free"

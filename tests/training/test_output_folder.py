@@ -293,11 +293,17 @@ def at_a_link_to_nothing(folder: Path) -> Path:
     return folder / "link"
 
 
+def at_a_link_to_itself(folder: Path) -> Path:
+    (folder / "link").symlink_to("link")
+    return folder / "link"
+
+
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
         (in_a_file, "Not a directory"),
         (at_a_link_to_nothing, "File exists"),
+        (at_a_link_to_itself, "Too many levels of symbolic links"),
         (lambda folder: folder / ("x" * 300), "File name too long"),
     ],
 )
