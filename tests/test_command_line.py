@@ -212,6 +212,14 @@ class Interrupting:
     def __del__(self):
         interrupt()
 
+def half_way():
+    interrupt()
+    whole.append(True)
+
+whole = []
+if "forking" in sys.argv:
+    os.register_at_fork(before=half_way)
+
 def main(argv):
     print("begun", flush=True)
     if "pipe" in argv:
@@ -224,6 +232,10 @@ def main(argv):
         os.register_at_fork(after_in_parent=interrupt)
         if os.fork() == 0:
             os._exit(0)
+    if "forking" in argv:
+        if os.fork() == 0:
+            os._exit(0)
+        assert whole
     if "del" in argv:
         Interrupting()
     if "child" in argv:
@@ -234,7 +246,7 @@ def main(argv):
         os.kill(child, signal.SIGINT)
         assert os.waitpid(child, 0)[1] == 0
     with exit_on_interrupt("go on like this") if "inner" in argv else exit_on(KeyError):
-        if not {"fork", "del"} & set(argv):
+        if not {"fork", "forking", "del"} & set(argv):
             interrupt()
         time.sleep(60)
 
@@ -253,7 +265,7 @@ def test_an_interruption_is_one_line_that_says_how_to_go_on(where: str, words: s
     assert ended.stderr.decode() == f"interrupted: {words}\n"
 
 
-@pytest.mark.parametrize("where", ["del", "fork", "child"])
+@pytest.mark.parametrize("where", ["del", "fork", "forking", "child"])
 def test_no_interruption_is_lost_and_forked_processes_leave_it_to_the_first(where: str) -> None:
     if where != "del" and not hasattr(os, "fork"):
         pytest.skip("this system cannot fork")
