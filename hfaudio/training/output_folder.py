@@ -38,7 +38,9 @@ LEFT_BY_RUNS = (
 """What lies in the folder of a model: it goes when another model comes. All else is the user's, and stays."""
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-PLACE_ERRORS = {errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+PLACE_ERRORS = {
+    errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EXDEV
+}  # fmt: skip
 
 
 class OutputFolderError(ValueError):

@@ -357,6 +357,16 @@ def test_a_disk_that_fills_while_the_run_writes_is_said(small_disk, writer: str)
         WRITERS[writer](small_disk / "run")
 
 
+def test_a_folder_that_was_removed_meanwhile_is_said(tmp_path) -> None:
+    folder = tmp_path / "run"
+    with (
+        pytest.raises(OutputFolderError, match=r"found No such file or directory \(.*config.json\); make room"),
+        claimed_folder(folder),
+    ):
+        folder.rmdir()
+        (folder / "config.json").write_text("{}")
+
+
 def test_a_disk_that_is_full_is_said_before_the_work(small_disk) -> None:
     (small_disk / "other").write_bytes(bytes(3_700_000))
     with pytest.raises(OutputFolderError, match="found No space left on device .*; make room, or choose another"):
