@@ -11,6 +11,8 @@ import math
 import os
 import signal
 import sys
+import threading
+from _thread import interrupt_main
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -26,6 +28,7 @@ __all__ = ["FlagParser", "exit_on", "exit_on_interrupt", "printable", "run_scrip
 
 USAGE_ERROR = 2
 INTERRUPTED = 130  # as a shell has it for SIGINT
+AGAIN_SECONDS = 0.05  # until an interruption that could not be answered is repeated
 STOPPED_READING = 141  # as where SIGPIPE ends a program
 ALIKE = 0.8  # a flag this near is what was meant, so that no other script needs be asked
 TRUTH = dict.fromkeys(("yes", "true", "t", "y", "1"), True) | dict.fromkeys(("no", "false", "f", "n", "0"), False)
@@ -102,8 +105,7 @@ def run_script(
         main: Takes the arguments without the program's name, and returns the exit code.
         how_to_go_on: What to say on Ctrl-C; see `exit_on_interrupt`.
     """
-    if signal.getsignal(signal.SIGINT) == _leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _Interruptions().install()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name may hold what the terminal's encoding cannot show
@@ -119,6 +121,55 @@ def run_script(
             _fail(f"Expected room on the disk, found none ({error}); make some and run it again.")
         code = STOPPED_READING  # whoever reads has enough, as `head` has
     raise SystemExit(code)
+
+
+class _Interruptions:
+    """Has the main process answer Ctrl-C, wherever it is and however many processes it forks."""
+
+    def __init__(self) -> None:
+        self._forking = self._waiting = False
+        self._show = sys.unraisablehook
+
+    def install(self) -> None:
+        """From here on none is lost, unless they are ignored, as with nohup."""
+        if signal.getsignal(signal.SIGINT) not in (_leave, signal.default_int_handler):
+            return
+        signal.signal(signal.SIGINT, self._interrupt)
+        sys.unraisablehook = self._catch_lost
+        if hasattr(os, "register_at_fork"):  # last, and so around what other packages do at a fork
+            os.register_at_fork(
+                before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._leave_to_the_first
+            )
+
+    def _interrupt(self, *_: Any) -> None:
+        if not self._forking:
+            raise KeyboardInterrupt
+        self._waiting = True  # what other packages do at a fork, such as taking locks, must not end half-way
+
+    def _catch_lost(self, lost: Any) -> None:
+        # Where nobody could catch it, as in __del__, Python throws an exception away.
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            self._repeat()
+        else:
+            self._show(lost)
+
+    def _before_fork(self) -> None:
+        self._forking = True
+
+    def _after_fork(self) -> None:
+        self._forking = False
+        if self._waiting:
+            self._waiting = False
+            self._repeat()
+
+    def _leave_to_the_first(self) -> None:
+        # The terminal interrupts forked processes too, which end with the one that forked them.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def _repeat(self) -> None:
+        timer = threading.Timer(AGAIN_SECONDS, interrupt_main)
+        timer.daemon = True
+        timer.start()
 
 
 def _leave(*_: Any) -> NoReturn:
@@ -298,7 +349,8 @@ class FlagParser(argparse.ArgumentParser):
     def _is_no_value(self, flag: str, argument: str) -> bool:
         """Whether an argument cannot be the value of the flag before it, which may also stand without one."""
         action = self._option_string_actions.get(flag)
-        return action is not None and action.nargs == "?" and action.const is True and argument.lower() not in TRUTH
+        is_switch = action is not None and action.nargs == "?" and action.const is True and action.type is not str
+        return is_switch and argument.lower() not in TRUTH
 
     def _values_of(self, flag: str) -> float:
         """How many arguments after a flag are its own, at most."""

@@ -22,6 +22,7 @@ from hfaudio.training import (
     CheckpointError,
     CrossValidation,
     DivergedError,
+    FlagError,
     OutputFolderError,
     RunArguments,
     claimed_folder,
@@ -79,7 +80,7 @@ def main(argv: list[str]) -> None:
     run = CrossValidationArguments.from_flags(parser, argv)
     is_first = run.training.process_index == 0
     with (
-        exit_on(DataError, CheckpointError, DivergedError, FileExistsError, OutputFolderError),
+        exit_on(DataError, CheckpointError, DivergedError, FileExistsError, FlagError, OutputFolderError),
         claimed_folder(run.training.output_dir, run.data.dataset, is_first),
     ):
         result = cross_validate(run, run.final.final_model)

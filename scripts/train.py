@@ -30,6 +30,7 @@ from hfaudio.training import (
     RARELY_USED,
     CheckpointError,
     DivergedError,
+    FlagError,
     OutputFolderError,
     RunArguments,
     TrainedClassifier,
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> None:
     output_dir = Path(run.training.output_dir)
     is_first = run.training.process_index == 0
     with (
-        exit_on(DataError, CheckpointError, DivergedError, FileExistsError, OutputFolderError, PushError),
+        exit_on(DataError, CheckpointError, DivergedError, FileExistsError, FlagError, OutputFolderError, PushError),
         claimed_folder(output_dir, run.data.dataset, is_first),
     ):
         if run.training.find_lr:

@@ -205,6 +205,21 @@ SCRIPT = """
 import os, signal, sys, time
 from hfaudio.command_line import exit_on, exit_on_interrupt, run_script
 
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+class Interrupting:
+    def __del__(self):
+        interrupt()
+
+def half_way():
+    interrupt()
+    whole.append(True)
+
+whole = []
+if "forking" in sys.argv:
+    os.register_at_fork(before=half_way)
+
 def main(argv):
     print("begun", flush=True)
     if "pipe" in argv:
@@ -213,8 +228,26 @@ def main(argv):
     if "name" in argv:
         print("\\udcff \\u732b", flush=True)
         return 3
+    if "fork" in argv:
+        os.register_at_fork(after_in_parent=interrupt)
+        if os.fork() == 0:
+            os._exit(0)
+    if "forking" in argv:
+        if os.fork() == 0:
+            os._exit(0)
+        assert whole
+    if "del" in argv:
+        Interrupting()
+    if "child" in argv:
+        child = os.fork()
+        if child == 0:
+            time.sleep(0.5)
+            os._exit(0)
+        os.kill(child, signal.SIGINT)
+        assert os.waitpid(child, 0)[1] == 0
     with exit_on_interrupt("go on like this") if "inner" in argv else exit_on(KeyError):
-        os.kill(os.getpid(), signal.SIGINT)
+        if not {"fork", "forking", "del"} & set(argv):
+            interrupt()
         time.sleep(60)
 
 run_script(main, "run it again")
@@ -230,6 +263,15 @@ def test_an_interruption_is_one_line_that_says_how_to_go_on(where: str, words: s
     ended = run(where)
     assert ended.returncode == 130
     assert ended.stderr.decode() == f"interrupted: {words}\n"
+
+
+@pytest.mark.parametrize("where", ["del", "fork", "forking", "child"])
+def test_no_interruption_is_lost_and_forked_processes_leave_it_to_the_first(where: str) -> None:
+    if where != "del" and not hasattr(os, "fork"):
+        pytest.skip("this system cannot fork")
+    ended = run(where)
+    assert ended.returncode == 130
+    assert ended.stderr == b"interrupted: run it again\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])

@@ -35,7 +35,7 @@ from hfaudio.data.measurements import MEASUREMENTS, measure_recording
 from hfaudio.data.recordings import EmbeddedAudio, Recording
 from hfaudio.data.sealed_file import SealedFile, is_sealed
 from hfaudio.data.silence import TRIM_MODES
-from hfaudio.regular_files import only_regular
+from hfaudio.regular_files import NotRegularError, only_regular
 
 __all__ = ["DecodingSettings", "cached_shards"]
 
@@ -51,7 +51,8 @@ SMALLEST_SHARD = 32  # recordings, roughly; of many, shards have more
 MOST_SHARDS = 512
 SHARD_NAME = re.compile(r"[0-9a-f]{32}\.arrow")
 DISK_ERRORS = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO, errno.EEXIST, errno.EISDIR, errno.ENOTDIR,
+    errno.ENAMETOOLONG,
 }  # fmt: skip
 
 SCHEMA = pa.schema([("waveform", pa.large_list(pa.float32())), *MEASUREMENTS.items()])
@@ -153,10 +154,17 @@ class ShardJob:
     def finished(self) -> Path | None:
         """The file, if these very files have been decoded before and it is undamaged."""
         try:
-            name = self._name_file.read_text(encoding="ascii", errors="replace")
-        except FileNotFoundError:
+            with open(self._name_file, encoding="ascii", errors="replace", opener=only_regular) as file:
+                written = file.read()
+        except (FileNotFoundError, NotRegularError):
             return None
-        return self._usable(self.folder / name) if SHARD_NAME.fullmatch(name) else None
+        name = written.partition(" ")[0]
+        whole = SHARD_NAME.fullmatch(name) and written == self._leading_to(name)
+        return self._usable(self.folder / name) if whole else None
+
+    def _leading_to(self, shard: str) -> str:
+        """What the second name has to hold, so that a damaged one or that of other files leads nowhere."""
+        return f"{shard} {xxhash.xxh3_64_hexdigest(f'{self._name_file.stem} {shard}'.encode())}"
 
     def _usable(self, path: Path) -> Path | None:
         if is_sealed(path):
@@ -180,7 +188,7 @@ class ShardJob:
                         writer.write_batch(batch)
                 sink.seal()
         with _replacing(name_file) as partial:
-            partial.write_text(path.name, encoding="ascii")
+            partial.write_text(self._leading_to(path.name), encoding="ascii")
         return path
 
     @cached_property  # from before the files are read: one that changes meanwhile is decoded again

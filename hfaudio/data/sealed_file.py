@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import xxhash
 
+from hfaudio.regular_files import only_regular
+
 __all__ = ["SealedFile", "folder_digest", "is_sealed"]
 
 WRITTEN_AT_ONCE = 1 << 18  # bytes
@@ -56,7 +58,7 @@ def is_sealed(path: Path) -> bool:
         if _sealed.get(path) == state:
             return True
         digest, held = xxhash.xxh3_128(), b""
-        with path.open("rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=only_regular) as file:
             left = os.fstat(file.fileno()).st_size - SEAL_BYTES
             buffer = memoryview(bytearray(READ_AT_ONCE))
             while left > 0 and (count := file.readinto(buffer[: min(left, READ_AT_ONCE)])):

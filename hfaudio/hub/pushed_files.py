@@ -220,7 +220,9 @@ def _code_files(folder: Path) -> set[str]:
                 f"Expected the code of the model in {folder}, found no {wanted} in the auto_map of its configuration; "
                 "save the model with hfaudio."
             )
-    pipelines = [pipeline["impl"] for pipeline in config.get("custom_pipelines", {}).values()]
+    named = config.get("custom_pipelines", {})
+    named = list(named.values()) if isinstance(named, dict) else [named]
+    pipelines = [pipeline.get("impl") if isinstance(pipeline, dict) else pipeline for pipeline in named]
     waiting = [_file_of_class(folder, name) for name in [*classes.values(), *pipelines]]
     code: set[str] = set()
     while waiting:

@@ -32,7 +32,7 @@ from hfaudio.training.sampler import SeededSampler
 from hfaudio.training.specaugment import FeatureChanges, SpecAugmentCollator
 from hfaudio.training.trained_classifier import TrainedClassifier
 from hfaudio.training.trainer import FocalLossTrainer
-from hfaudio.training.training_arguments import AudioTrainingArguments
+from hfaudio.training.training_arguments import AudioTrainingArguments, FlagError
 from hfaudio.training.training_record import TrainingRecord
 from hfaudio.training.weight_averaging import WeightAverage
 
@@ -48,6 +48,7 @@ __all__ = [
     "EarlyStopping",
     "FeatureArguments",
     "FeatureChanges",
+    "FlagError",
     "FocalLoss",
     "FocalLossTrainer",
     "FoldResult",

@@ -35,7 +35,7 @@ from hfaudio.training.run_arguments import RunArguments
 from hfaudio.training.specaugment import SpecAugmentCollator
 from hfaudio.training.trained_classifier import TrainedClassifier
 from hfaudio.training.trainer import FocalLossTrainer
-from hfaudio.training.training_arguments import AudioTrainingArguments
+from hfaudio.training.training_arguments import AudioTrainingArguments, flag_sentences
 from hfaudio.training.training_data import TrainingData, load_training_data
 from hfaudio.training.training_record import TrainingRecord, TrainingRecorder
 
@@ -340,16 +340,19 @@ def build_trainer(
         run: All settings.
         log: Where to note what is left out of streamed recordings.
     """
-    return FocalLossTrainer(
-        model=classifier,
-        args=run.training,
-        alpha=_class_weights(run.training.class_weights, recordings),
-        train_dataset=_training_examples(extractor, recordings, run, log),
-        eval_dataset=AudioCrops(recordings.evaluated_while_training),
-        data_collator=SpecAugmentCollator(extractor, run.augmentation.feature_changes()),
-        processing_class=extractor,
-        compute_metrics=_measure,
-    )
+    alpha = _class_weights(run.training.class_weights, recordings)
+    examples = _training_examples(extractor, recordings, run, log)
+    with flag_sentences():
+        return FocalLossTrainer(
+            model=classifier,
+            args=run.training,
+            alpha=alpha,
+            train_dataset=examples,
+            eval_dataset=AudioCrops(recordings.evaluated_while_training),
+            data_collator=SpecAugmentCollator(extractor, run.augmentation.feature_changes()),
+            processing_class=extractor,
+            compute_metrics=_measure,
+        )
 
 
 def _training_examples(

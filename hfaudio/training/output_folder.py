@@ -34,7 +34,9 @@ LEFT_BY_RUNS = (
 """What lies in the folder of a model: it goes when another model comes. All else is the user's, and stays."""
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-PLACE_ERRORS = {errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+PLACE_ERRORS = {
+    errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EXDEV
+}  # fmt: skip
 
 
 class OutputFolderError(ValueError):
@@ -274,8 +276,10 @@ def _disk_reason(error: Exception, folder: Path) -> str | None:
         if error.errno in DISK_ERRORS or (error.errno in PLACE_ERRORS and ours):
             return f"{os.strerror(error.errno)} ({error.filename or folder})"
         return None
-    # safetensors and torch write without Python, and give no number.
     text = str(error)
+    if text.startswith("Symlink loop"):  # of Path.resolve, up to Python 3.12
+        return f"{os.strerror(errno.ELOOP)} ({folder})"
+    # safetensors and torch write without Python, and give no number.
     if not any(sign in text for sign in ("os error", "inline_container.cc", "iostream error")):
         return None
     return f"a file that is not whole, with {shutil.disk_usage(folder).free:,} bytes free"

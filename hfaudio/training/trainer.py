@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.trainer_pt_utils import IterableDatasetShard
-from transformers.trainer_utils import seed_worker
+from transformers.trainer_utils import SchedulerType, seed_worker
+from transformers.training_args import OptimizerNames
 
 from hfaudio.data import DataError, StreamedTable
 from hfaudio.model import SpectrogramCNNForAudioClassification
@@ -28,7 +29,7 @@ from hfaudio.training.mixing import MixedStream
 from hfaudio.training.one_cycle import one_cycle
 from hfaudio.training.sampler import SeededSampler, SharedBatches, SharedStream
 from hfaudio.training.synchronized_batch_norm import synchronize_batch_norms
-from hfaudio.training.training_arguments import AudioTrainingArguments
+from hfaudio.training.training_arguments import AudioTrainingArguments, flag_sentences
 from hfaudio.training.weight_averaging import WeightAverage
 
 __all__ = ["FocalLossTrainer"]
@@ -148,21 +149,29 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
         return [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """Makes the optimizer, with a learning rate for each layer if they are to differ."""
-        if self.optimizer is None and self.args.layerwise_lr_decay < 1.0:
-            trained: Any = self.model
-            optimizer_class, settings = self.get_optimizer_cls_and_kwargs(self.args, trained)
-            groups = layerwise_groups(
-                trained, self.args.learning_rate, self.args.weight_decay, self.args.layerwise_lr_decay
-            )
-            self.optimizer = optimizer_class(groups, **settings)
-        return super().create_optimizer(model)
+        """Makes the optimizer, with a learning rate for each layer if they are to differ.
+
+        Raises:
+            hfaudio.training.FlagError: It needs a package that is not there, or takes no such --optim_args.
+        """
+        args = self.args
+        chosen = f"--optim {OptimizerNames(args.optim).value}" + (
+            f" with --optim_args {args.optim_args}" if args.optim_args else ""
+        )
+        with flag_sentences(chosen):
+            if self.optimizer is None and args.layerwise_lr_decay < 1.0:
+                trained: Any = self.model
+                optimizer_class, settings = self.get_optimizer_cls_and_kwargs(args, trained)
+                groups = layerwise_groups(trained, args.learning_rate, args.weight_decay, args.layerwise_lr_decay)
+                self.optimizer = optimizer_class(groups, **settings)
+            return super().create_optimizer(model)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Makes the schedule of the learning rate: one cycle, or any of transformers'.
 
         Raises:
             hfaudio.data.DataError: There are too few recordings for the steps of one cycle.
+            hfaudio.training.FlagError: The schedule takes no such --lr_scheduler_kwargs.
         """
         if self.lr_scheduler is None and self.args.one_cycle:
             made: Any = optimizer or self.optimizer
@@ -172,7 +181,10 @@ class FocalLossTrainer(CheckpointPartsMixin, BatchGrowthMixin):
                 raise DataError(str(error)) from error
             self.lr_scheduler = schedule
             self._created_lr_scheduler = True
-        return super().create_scheduler(num_training_steps, optimizer)
+        keywords = self.args.lr_scheduler_kwargs
+        chosen = f"--lr_scheduler_type {SchedulerType(self.args.lr_scheduler_type).value}"
+        with flag_sentences(f"{chosen} with --lr_scheduler_kwargs {keywords}" if keywords else chosen):
+            return super().create_scheduler(num_training_steps, optimizer)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Returns the batches of one epoch, or of a stream without end; of several processes the share of this one."""

@@ -4,6 +4,8 @@ import logging
 import math
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from hfaudio.training.batch_growth import BatchGrowth
 from hfaudio.training.checkpoints import CheckpointError, checkpoint_damage, newest_checkpoint
 from hfaudio.training.one_cycle import FEWEST_STEPS
 
-__all__ = ["AudioTrainingArguments"]
+__all__ = ["AudioTrainingArguments", "FlagError", "flag_sentences"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +62,34 @@ FIXED: dict[str, tuple[bool, str]] = {
     "fp16_full_eval": (False, "the model is scored in single precision, as it is saved"),
     "bf16_full_eval": (False, "the model is scored in single precision, as it is saved"),
     "gradient_checkpointing": (False, "the model is too small to gain by it"),
+    "activation_checkpointing": (False, "the model is too small to gain by it"),
+    "use_liger_kernel": (False, "it has kernels for language models alone"),
     "hub_always_push": (False, "an unfinished model is left out while an earlier one is being pushed"),
 }
 """Flags of `TrainingArguments` that cannot be changed here, and why."""
+
+
+class FlagError(ValueError):
+    """What flags ask for cannot be done here: one sentence says what."""
+
+
+@contextmanager
+def flag_sentences(flags: str = "the flags of the training") -> Iterator[None]:
+    """Says in a sentence what transformers, accelerate or torch refuse while they are set up as the flags ask.
+
+    Args:
+        flags: Which ones, as in the sentence.
+
+    Raises:
+        FlagError: A package or a file is missing, or a value is none of theirs.
+    """
+    try:
+        yield
+    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise FlagError(
+            f"Expected {flags} to be possible here, found {type(error).__name__} ({error}); install what is missing, "
+            "or correct the flag."
+        ) from error
 
 
 @dataclass
@@ -235,13 +262,20 @@ class AudioTrainingArguments(TrainingArguments):
         self._check_hub_flags()
         if self.save_strategy == "best":
             raise ValueError("--save_strategy must be no, steps or epoch, found best: no epoch is chosen.")
+        if self.neftune_noise_alpha is not None:
+            raise ValueError(
+                f"--neftune_noise_alpha must be left out, found {self.neftune_noise_alpha}: it is for language models."
+            )
+        if self.dataloader_persistent_workers and not self.dataloader_num_workers:
+            raise ValueError("--dataloader_persistent_workers needs --dataloader_num_workers, found none.")
         if self.metric_for_best_model is not None:
             raise ValueError(
                 f"--metric_for_best_model must be left out, found {self.metric_for_best_model}: no epoch is chosen."
             )
         if os.path.exists(self.output_dir) and not os.path.isdir(self.output_dir):
             raise ValueError(f"--output_dir must be a folder or a free name, found the file {self.output_dir}.")
-        super().__post_init__()
+        with flag_sentences():
+            super().__post_init__()
         self._check_precision()
         missing = set(self.report_to) - set(get_available_reporting_integrations())
         if missing:

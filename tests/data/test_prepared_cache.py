@@ -500,7 +500,37 @@ def test_a_damaged_name_leads_to_no_other_file(two_classes, cache, decoded, cont
         name_file.write_text(content)
     assert prepare(two_classes) == expected
     assert decoded() == []  # the content leads to the shards
-    assert all(module.SHARD_NAME.fullmatch(path.read_text()) for path in cache.glob("*.name"))
+    assert all(module.SHARD_NAME.match(path.read_text()) for path in cache.glob("*.name"))
+
+
+def test_the_name_of_other_files_leads_to_no_shard(two_classes, cache, decoded) -> None:
+    expected = prepare(two_classes)
+    decoded()
+    first, *others = cache.glob("*.name")
+    first.write_text(others[0].read_text())
+    assert prepare(two_classes) == expected
+    assert decoded() == []  # the content leads to the right one
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("ending", ["arrow", "name"])
+def test_a_pipe_in_the_cache_is_not_waited_for(two_classes, cache, ending: str) -> None:
+    expected = prepare(two_classes)
+    path = next(cache.glob(f"*.{ending}"))
+    path.unlink()
+    os.mkfifo(path)
+    assert prepare(two_classes) == expected
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("ending", ["arrow", "name"])
+def test_a_folder_in_the_cache_is_said(two_classes, cache, ending: str) -> None:
+    prepare(two_classes)
+    path = next(cache.glob(f"*.{ending}"))
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DataError, match=r"can be read and written in .*, found Is a directory \("):
+        prepare(two_classes)
 
 
 def test_two_runs_that_make_the_same_shard_anew_do_not_disturb_each_other(two_classes, cache) -> None:

@@ -391,6 +391,15 @@ def test_code_lies_beside_the_configuration(folder, name, sentence) -> None:
         files_to_push(folder)
 
 
+@pytest.mark.parametrize("pipelines", [["pipeline"], "pipeline", {"audio-classification": {}}, {"audio": "../a.B"}])
+def test_pipelines_that_name_no_class_are_said(folder, pipelines: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["custom_pipelines"] = pipelines
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PushError, match="where a configuration names a class"):
+        files_to_push(folder)
+
+
 @pytest.mark.parametrize("imported", ["./../secret", ".secret", "sub.mod"])
 def test_code_imports_from_beside_it_alone(folder, imported) -> None:
     (folder.parent / "secret.py").write_text("")

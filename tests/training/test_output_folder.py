@@ -293,11 +293,17 @@ def at_a_link_to_nothing(folder: Path) -> Path:
     return folder / "link"
 
 
+def at_a_link_to_itself(folder: Path) -> Path:
+    (folder / "link").symlink_to("link")
+    return folder / "link"
+
+
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
         (in_a_file, "Not a directory"),
         (at_a_link_to_nothing, "File exists"),
+        (at_a_link_to_itself, "Too many levels of symbolic links"),
         (lambda folder: folder / ("x" * 300), "File name too long"),
     ],
 )
@@ -349,6 +355,16 @@ def test_a_disk_that_fills_while_the_run_writes_is_said(small_disk, writer: str)
     sentence = rf"^Expected to be able to write into {small_disk}/run, found .*; make room, and go on with --resume"
     with pytest.raises(OutputFolderError, match=sentence), claimed_folder(small_disk / "run"):
         WRITERS[writer](small_disk / "run")
+
+
+def test_a_folder_that_was_removed_meanwhile_is_said(tmp_path) -> None:
+    folder = tmp_path / "run"
+    with (
+        pytest.raises(OutputFolderError, match=r"found No such file or directory \(.*config.json\); make room"),
+        claimed_folder(folder),
+    ):
+        folder.rmdir()
+        (folder / "config.json").write_text("{}")
 
 
 def test_a_disk_that_is_full_is_said_before_the_work(small_disk) -> None:

@@ -1,3 +1,4 @@
+from importlib.util import find_spec
 from pathlib import Path
 
 import datasets
@@ -10,6 +11,7 @@ from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNForAudioClassifica
 from hfaudio.training import (
     AudioTrainingArguments,
     FeatureChanges,
+    FlagError,
     FocalLossTrainer,
     SpecAugmentCollator,
     WaveformAugmentation,
@@ -288,3 +290,23 @@ def test_half_precision_is_for_training_alone(make_trainer, steps: int) -> None:
         logits = trainer.model.eval()(inputs["input_features"], inputs["attention_mask"]).logits
     assert seen == [torch.bfloat16]  # what it trains with is back in its place
     np.testing.assert_allclose(predicted[:2], logits, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"optim": "adamw_bnb_8bit"}, "Expected --optim adamw_bnb_8bit to be possible here, found ImportError"),
+        ({"optim_args": "x"}, "Expected --optim adamw_torch_fused with --optim_args x to be possible here, found"),
+        ({"optim_args": "x", "layerwise_lr_decay": 0.5}, "with --optim_args x to be possible here, found ValueError"),
+        (
+            {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"x": 1}},
+            "--lr_scheduler_type polynomial with --lr_scheduler_kwargs {'x': 1} to be possible here, found TypeError",
+        ),
+    ],
+)
+def test_what_optimizer_or_schedule_refuse_is_one_sentence(make_trainer, arguments: dict, sentence: str) -> None:
+    if arguments.get("optim") and find_spec("bitsandbytes"):
+        pytest.skip("bitsandbytes is installed")
+    with pytest.raises(FlagError) as error:
+        make_trainer(**arguments).train()
+    assert sentence in str(error.value)

@@ -92,6 +92,20 @@ NAN = float("nan")
         ({"load_best_model_at_end": True}, "--load_best_model_at_end must be False, found True: an epoch chosen on"),
         ({"save_strategy": "best"}, "--save_strategy must be no, steps or epoch, found best"),
         ({"output_dir": __file__}, "--output_dir must be a folder or a free name, found the file"),
+        ({"use_liger_kernel": True}, "--use_liger_kernel must be False, found True: it has kernels for language"),
+        ({"activation_checkpointing": True}, "--activation_checkpointing must be False, found True: the model is"),
+        (
+            {"neftune_noise_alpha": 5.0},
+            "--neftune_noise_alpha must be left out, found 5.0: it is for language models.",
+        ),
+        (
+            {"dataloader_persistent_workers": True},
+            "--dataloader_persistent_workers needs --dataloader_num_workers, found none.",
+        ),
+        (
+            {"accelerator_config": "/nowhere.json"},
+            "Expected the flags of the training to be possible here, found FileNotFoundError (",
+        ),
         ({"report_to": "comet_ml"}, "--report_to comet_ml needs a package that is not installed."),
         ({"report_to": ["comet_ml", "wandb"]}, "--report_to comet_ml, wandb needs a package that is not installed."),
     ],
