@@ -92,7 +92,7 @@ def _hash_settings(folder: Path) -> str:
     settings["classes"] = sorted((int(index), str(name)) for index, name in config["id2label"].items())
     settings |= {name: extractor.get(name) for name in EXTRACTOR_NAMES}
     if settings["features"] == "log_mel":
-        settings["n_mfcc"] = None  # of no account
+        settings["n_mfcc"] = None  # it is not used
     text = json.dumps(_as_floats(settings), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
