@@ -9,7 +9,7 @@ from typing import Any
 
 from hfaudio.inference.classifier_settings import CONFIG_FILE, EXTRACTOR_FILE, read_json
 
-__all__ = ["WEIGHTS_FILE", "describe_origin", "read_origin", "why_stale"]
+__all__ = ["WEIGHTS_FILE", "describe_origin", "why_stale"]
 
 WEIGHTS_FILE = "model.safetensors"
 WEIGHTS_HASH, SETTINGS_HASH = "hfaudio.weights_sha256", "hfaudio.settings_sha256"
@@ -48,18 +48,6 @@ def describe_origin(folder: str | os.PathLike[str]) -> dict[str, str]:
         with (folder / WEIGHTS_FILE).open("rb") as file:
             origin[WEIGHTS_HASH] = hashlib.file_digest(file, "sha256").hexdigest()
     return origin
-
-
-def read_origin(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Reads the metadata of a graph, which needs the package onnxruntime.
-
-    Args:
-        path: Of the graph.
-    """
-    import onnxruntime  # type: ignore[import-untyped]  # it has no py.typed
-
-    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    return dict(session.get_modelmeta().custom_metadata_map)
 
 
 def why_stale(origin: Mapping[str, str], folder: str | os.PathLike[str]) -> str | None:
