@@ -29,7 +29,9 @@ RATE = 8_000
 SECONDS = 0.5
 CLASSES = 10
 HOUR = 3600
-ONE_THREAD = ("--cpu_threads", "1")  # several wait for each other where something else runs
+TRAIN = ("scripts/train.py", "--model_size", "tiny", "--max_steps", "5", "--use_cpu", "--cpu_threads", "1")
+"""With one thread: several wait for each other where something else runs."""
+
 SAMPLED_EVERY = 0.25  # seconds
 
 Measured = dict[str, float]
@@ -117,20 +119,9 @@ def short_files(scratch: Path, files: int) -> dict[str, Measured]:
     """Measures the three commands on many short files, the second and third with what the first has cached."""
     sounds = write_short_files(scratch / "sounds", files)
     cache, model = scratch / "cache", scratch / "model"
-    train = [
-        "scripts/train.py",
-        "--dataset",
-        sounds,
-        "--model_size",
-        "tiny",
-        "--max_steps",
-        "5",
-        "--use_cpu",
-        *ONE_THREAD,
-    ]
     commands = {
         "inspect": ["scripts/inspect_dataset.py", sounds, "--output", scratch / "report.html"],
-        "train": [*train, "--output_dir", model],
+        "train": [*TRAIN, "--dataset", sounds, "--output_dir", model],
         "predict": ["scripts/predict.py", "--model", model, sounds, "--output", scratch / "predictions.csv"],
     }
     measured = {name: measure([*map(str, command)], cache) for name, command in commands.items()}
@@ -142,18 +133,8 @@ def short_files(scratch: Path, files: int) -> dict[str, Measured]:
 def long_files(scratch: Path, files: int) -> dict[str, Measured]:
     """Measures a training on one-hour files."""
     sounds = write_long_files(scratch / "sounds", files)
-    command = [
-        "scripts/train.py",
-        "--dataset",
-        sounds,
-        "--model_size",
-        "tiny",
-        "--max_steps",
-        "5",
-        "--use_cpu",
-        *ONE_THREAD,
-    ]
-    return {"train": measure([*map(str, command), "--output_dir", str(scratch / "model")], scratch / "cache")}
+    command = [*TRAIN, "--dataset", sounds, "--output_dir", scratch / "model"]
+    return {"train": measure([*map(str, command)], scratch / "cache")}
 
 
 def main() -> None:

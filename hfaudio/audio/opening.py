@@ -35,7 +35,7 @@ MP3_BEGINNINGS = (b"ID3", b"APETAGEX", *(bytes([0xFF, second]) for second in ran
 
 
 class _ForwardFile(soundfile.SoundFile):
-    """A file that is read from one place on; of others soundfile seeks after every read, and decoders settle anew."""
+    """A file that is read from one place on; in others soundfile seeks after every read, and decoders start again."""
 
     def seekable(self) -> bool:
         return False

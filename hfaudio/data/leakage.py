@@ -7,13 +7,12 @@ import datasets
 import numpy as np
 import scipy.sparse
 
-from hfaudio.data.errors import DataError
+from hfaudio.data.errors import NAMED_AT_MOST, DataError, named
 
 __all__ = ["check_parts", "connected_groups", "shared_values", "warn_of_near_duplicates"]
 
 logger = logging.getLogger(__name__)
 
-NAMED_AT_MOST = 5  # pairs of files in a message
 COMPARED_AT_MOST = 1000  # recordings of a side, to name the most alike of them
 
 
@@ -95,20 +94,20 @@ def warn_of_near_duplicates(
     divided = np.intersect1d(alike[held_out], alike[~held_out])
     count = int(np.isin(alike[held_out], divided).sum())
     if count:
-        named = []
+        pairs = []
         for group in divided[:NAMED_AT_MOST]:
             train, test = (
                 np.flatnonzero((alike == group) & side)[:COMPARED_AT_MOST] for side in (~held_out, held_out)
             )
             similarity = fingerprints[train].astype(np.float32) @ fingerprints[test].astype(np.float32).T
             one, other = np.unravel_index(similarity.argmax(), similarity.shape)
-            named.append(f"{file_names[train[one]]} and {file_names[test[other]]}")
+            pairs.append(f"{file_names[train[one]]} and {file_names[test[other]]}")
         logger.warning(
             "The score may flatter: %d of %d held-out recordings sound like one that is trained on: %s%s",
             count,
             held_out.sum(),
-            ", ".join(named),
-            ", and more" if count > len(named) else "",
+            ", ".join(pairs),
+            ", and more" if count > len(pairs) else "",
         )
     return count
 
@@ -116,7 +115,7 @@ def warn_of_near_duplicates(
 def _pairs(train: datasets.Dataset, test: datasets.Dataset, column: str, values: set[str]) -> str:
     of_train, of_test = _first_of(train, column), _first_of(test, column)
     pairs = [f"{of_train[value]} and {of_test[value]}" for value in of_test if value in values]
-    return ", ".join(pairs[:NAMED_AT_MOST]) + (", and more" if len(pairs) > NAMED_AT_MOST else "")
+    return named(pairs)
 
 
 def _first_of(dataset: datasets.Dataset, column: str) -> dict[str, str]:

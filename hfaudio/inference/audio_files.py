@@ -4,6 +4,7 @@ import csv
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -31,7 +32,7 @@ def find_audio(sources: Sequence[str]) -> Iterator[str]:
         Paths. They are found as they are asked for.
 
     Raises:
-        FileListError: There is nothing at a source; it is raised before the first path.
+        FileListError: There is nothing at a source, which is said before the first path, or a folder cannot be read.
     """
     for source in sources:
         if next(_of_source(source), None) is None:
@@ -53,23 +54,21 @@ def _of_source(source: str) -> Iterator[str]:
 
 
 def _walk(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    status = os.stat(folder)
+    try:
+        status, names = os.stat(folder), list(islice(_unsorted(folder), SORTED_AT_MOST + 1))
+    except OSError as error:
+        raise FileListError(
+            f"Expected to read the folder {folder}, found that impossible ({error.strerror}); change its permissions, "
+            "or name what else is to be predicted."
+        ) from error
     if (status.st_dev, status.st_ino) in seen:  # a link to a folder that holds it would be followed for ever
         return
     seen.add((status.st_dev, status.st_ino))
-    names = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            names.append(entry.name)
-            if len(names) > SORTED_AT_MOST:
-                break
     for name in sorted(names) if len(names) <= SORTED_AT_MOST else _unsorted(folder):
         path = os.path.join(folder, name)
         if os.path.isdir(path):
             yield from _walk(path, seen)
-        elif may_be_recording(path):
+        elif os.path.lexists(path) and may_be_recording(path):  # it may have gone meanwhile
             yield path
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hfaudio.inference.classifier_settings import CONFIG_FILE, EXTRACTOR_FILE, read_json
 
-__all__ = ["WEIGHTS_FILE", "describe_origin", "read_origin", "why_stale"]
+__all__ = ["WEIGHTS_FILE", "describe_origin", "why_stale"]
 
 WEIGHTS_FILE = "model.safetensors"
 WEIGHTS_HASH, SETTINGS_HASH = "hfaudio.weights_sha256", "hfaudio.settings_sha256"
@@ -50,18 +50,6 @@ def describe_origin(folder: str | os.PathLike[str]) -> dict[str, str]:
     return origin
 
 
-def read_origin(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Reads the metadata of a graph, which needs the package onnxruntime.
-
-    Args:
-        path: Of the graph.
-    """
-    import onnxruntime  # type: ignore[import-untyped]  # it has no py.typed
-
-    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    return dict(session.get_modelmeta().custom_metadata_map)
-
-
 def why_stale(origin: Mapping[str, str], folder: str | os.PathLike[str]) -> str | None:
     """Says why a graph must not answer for the model of a folder; None where it may.
 
@@ -92,7 +80,7 @@ def _hash_settings(folder: Path) -> str:
     settings["classes"] = sorted((int(index), str(name)) for index, name in config["id2label"].items())
     settings |= {name: extractor.get(name) for name in EXTRACTOR_NAMES}
     if settings["features"] == "log_mel":
-        settings["n_mfcc"] = None  # of no account
+        settings["n_mfcc"] = None  # it is not used
     text = json.dumps(_as_floats(settings), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -9,6 +9,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from hfaudio.data.errors import named
 from hfaudio.regular_files import only_regular
 
 __all__ = ["balanced_class_weights", "read_class_weights", "weights_of_examples"]
@@ -54,7 +55,7 @@ def weights_of_examples(wanted: str, examples: Any, class_names: Sequence[str]) 
     labels = torch.from_numpy(np.nonzero(targets)[1] if targets.ndim == 2 else np.asarray(targets))
     missing = [name for index, name in enumerate(class_names) if not (labels == index).any()]
     if missing:
-        raise ValueError(f"class_weights balanced needs examples of every class, found none of {', '.join(missing)}.")
+        raise ValueError(f"class_weights balanced needs examples of every class, found none of {named(missing)}.")
     return balanced_class_weights(labels, len(class_names))
 
 
@@ -87,8 +88,8 @@ def read_class_weights(path: str, class_names: Sequence[str]) -> Tensor:
             + " and ".join(
                 words
                 for words in (
-                    f"none for {', '.join(missing)}" if missing else "",
-                    f"one for {', '.join(unknown)}, which no recording has" if unknown else "",
+                    f"none for {named(missing)}" if missing else "",
+                    f"one for {named(unknown)}, which no recording has" if unknown else "",
                 )
                 if words
             )

@@ -16,6 +16,7 @@ import numpy as np
 from transformers import EvalPrediction
 
 from hfaudio.data import DataError, PreparedAudio, describe_listing
+from hfaudio.data.errors import named
 from hfaudio.data.parts import part_kind
 from hfaudio.evaluation import HEADLINES, Calibration, Interpretation, compute_metrics, write_error_review
 from hfaudio.training.checkpoints import (
@@ -219,12 +220,12 @@ def folds_to_run(run: RunArguments) -> list[str]:
     parts = all(part_kind(name) not in (None, "fold") for name in found)
     if run.data.num_folds is None and run.data.fold_column is None and parts:
         raise DataError(
-            f"Expected folds, found the given parts {', '.join(found)}, of which the one to test on would be trained "
+            f"Expected folds, found the given parts {named(found)}, of which the one to test on would be trained "
             "on; make folds with --num_folds, or name the column of the parts with --fold_column."
         )
     unknown = [name for name in run.data.eval_folds if name not in found]
     if unknown:
-        raise DataError(f"Expected --eval_folds among {', '.join(found)}, found {', '.join(unknown)}.")
+        raise DataError(f"Expected --eval_folds among {named(found)}, found {named(unknown)}.")
     return [name for name in found if not run.data.eval_folds or name in run.data.eval_folds]
 
 

@@ -68,8 +68,8 @@ class LearningRateSearch:
         """The rate at which the smoothed loss falls fastest as the logarithm of the rate grows.
 
         Only points from its highest value to its lowest count: what falls after it is the noise of divergence. None if
-        it does not fall clearly, which is by more than noise does: by eight times the standard error of a point of
-        its, the noise being that from one loss to the next.
+        it falls by less than `CLEAR` standard errors of a fitted point, as estimated from the differences between
+        consecutive losses.
         """
         smoothed = self._fitted_lines(derivative=0)
         lowest = int(smoothed.argmin())

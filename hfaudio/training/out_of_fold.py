@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from hfaudio.data import DataError
+from hfaudio.data.errors import named
 from hfaudio.evaluation import Interpretation
 
 __all__ = ["OutOfFold", "read_out_of_fold", "write_out_of_fold"]
@@ -50,14 +51,14 @@ def write_out_of_fold(pooled: Interpretation, folds: Sequence[str], path: str | 
     """
     names = np.array(pooled.class_names, object)
 
-    def named(classes: np.ndarray) -> list[list[str]]:
+    def names_of(classes: np.ndarray) -> list[list[str]]:
         return [names[own if pooled.multi_label else [own]].tolist() for own in classes]
 
     columns: dict[str, Any] = {
         "file_name": list(pooled.file_names),
         "fold": list(folds),
-        "labels": named(pooled.labels),
-        "predicted": named(pooled.predicted),
+        "labels": names_of(pooled.labels),
+        "predicted": names_of(pooled.predicted),
     }
     columns |= {PROBABILITY + name: pooled.probabilities[:, index] for index, name in enumerate(pooled.class_names)}
     pyarrow.parquet.write_table(pa.table(columns), path)
@@ -98,7 +99,7 @@ def read_out_of_fold(path: str | os.PathLike[str]) -> OutOfFold:
         labels = [[known[name] for name in own] for own in table["labels"].to_pylist()]
     except (KeyError, TypeError) as error:
         raise DataError(
-            f"Expected in {path} labels among {', '.join(class_names)}, found {error}; give the out_of_fold.parquet "
+            f"Expected in {path} labels among {named(class_names)}, found {error}; give the out_of_fold.parquet "
             "of a cross-validation as it was written."
         ) from error
     folds = tuple(table["fold"].to_pylist())

@@ -50,7 +50,7 @@ def test_copies_on_both_sides_are_named(make_rows) -> None:
 
 
 def test_many_copies_are_not_all_named(make_rows) -> None:
-    with pytest.raises(DataError, match=r"4\.wav and 11\.wav, and more; remove"):
+    with pytest.raises(DataError, match=r"4\.wav and 11\.wav, and 2 more; remove"):
         check_parts(*parts(make_rows("ab" * 7, contents="abcdefg" * 2)))
     with pytest.raises(DataError, match=r"4\.wav and 9\.wav; remove"):
         check_parts(*parts(make_rows("ab" * 5, contents="abcde" * 2)))

@@ -18,13 +18,20 @@ from hfaudio.hub.markdown import python_text, shell_text
 from hfaudio.hub.name_list import name_list
 from hfaudio.hub.proof import Probe
 from hfaudio.hub.pushed_card import pushed_card
-from hfaudio.hub.pushed_files import ABSOLUTE_PATH, files_to_push, size_text
+from hfaudio.hub.pushed_files import ABSOLUTE_PATH, INDEX, KNOWN, files_to_push, size_text
 from hfaudio.inference.onnx_export import export_onnx
 from hfaudio.inference.torch_backend import TorchBackend
 from hfaudio.model import SpectrogramCNNConfig, SpectrogramCNNFeatureExtractor, SpectrogramCNNForAudioClassification
+from hfaudio.training.output_folder import LEFT_BY_RUNS
 
 ROOT = Path(__file__).parents[2]
 NAME = "owner/sounds"
+
+
+def test_what_goes_when_another_model_comes_is_what_a_push_knows() -> None:
+    left = {name for name in LEFT_BY_RUNS if name != "fold.json" and "*" not in name}
+    assert left == KNOWN - {"find_lr.png", INDEX}  # of a search, and of weights larger than a run writes
+    assert "*_spectrogram_cnn.py" in LEFT_BY_RUNS
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 from pathlib import Path
@@ -83,6 +84,19 @@ def test_files_are_found_as_they_are_asked_for(folder) -> None:
     assert next(paths).endswith("a.MP3")
     (folder / "deep" / "d.flac").unlink()
     assert [os.path.basename(path) for path in paths] == ["b.wav", "c.ogg"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch) -> None:
+    scan = os.scandir
+
+    def refusing(path):
+        if os.path.basename(path) == "deep":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(FileListError, match=r"^Expected to read the folder .*deep, found that impossible \(Perm"):
+        list(find_audio([str(folder)]))
 
 
 @pytest.mark.parametrize("source", ["gone.wav", "*.m4a", "empty"])
