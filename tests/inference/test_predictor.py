@@ -214,10 +214,24 @@ def test_what_the_callers_own_generator_raises_is_the_callers(loudness, settings
         list(Predictor(loudness, settings).stream(recordings()))
 
 
-@pytest.mark.parametrize("one", ["a.wav", Path("a.wav"), b"RIFF", {"path": "a.wav"}])
+ONES = ["a.wav", Path("a.wav"), b"RIFF", {"path": "a.wav"}, bytearray(b"RIFF"), io.BytesIO(b"a\nb"), SINE, None, 5]
+
+
+@pytest.mark.parametrize("one", ONES, ids=lambda one: type(one).__name__)
 def test_one_recording_is_no_stream(loudness, settings, one) -> None:
     with pytest.raises(ValueError, match="^Expected several recordings, such as a list of paths, found one "):
         list(Predictor(loudness, settings).stream(one))
+
+
+def test_an_array_of_paths_is_a_stream(loudness, settings) -> None:
+    (prediction,) = Predictor(loudness, settings).stream(np.array(["nosuch.wav"]))
+    assert prediction.error == "cannot be opened (No such file or directory)"
+
+
+@pytest.mark.parametrize("audio", ["a.wav", {"array": SINE, "sampling_rate": RATE}])
+def test_a_rate_is_of_an_array(loudness, settings, audio) -> None:
+    with pytest.raises(UnreadableAudioError, match="^Expected a sampling_rate of an array alone, found one of"):
+        Predictor(loudness, settings).predict(audio, RATE)
 
 
 def test_an_array_needs_its_rate(loudness, settings) -> None:
