@@ -268,6 +268,32 @@ def test_scores_that_are_not_finite_are_an_error(settings, multi_label: bool, sc
     assert all(np.isfinite(window.probabilities).all() for window in heard)
 
 
+def test_weights_that_are_missing_are_refused(model_folder, tmp_path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    del weights["classifier.bias"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        ModelError, match=r"^Expected all weights in .*, found 1 tensors missing, the first classifier"
+    ):
+        Predictor.from_pretrained(folder, backend="torch")
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("config.json", {"id2label": {"0": None, "1": "b", "2": "c"}}),
+        ("preprocessor_config.json", {"mean": [["a"] * 16], "std": [["a"] * 16]}),
+    ],
+)
+def test_settings_of_other_types_are_refused(model_folder, tmp_path, file: str, changed: dict) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    settings = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps(settings | changed))
+    with pytest.raises(ModelError, match="^Expected a saved model in .*, found none that loads"):
+        Predictor.from_pretrained(folder, backend="torch")
+
+
 @pytest.mark.parametrize("name", ["classifier.bias", "spectrogram_cnn.stages.0.blocks.0.norm.running_var"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite_are_refused(model_folder, tmp_path, name: str, value: float) -> None:
