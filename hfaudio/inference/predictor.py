@@ -1,5 +1,6 @@
 """Predicting recordings of any kind and length, one or a million, in bounded memory."""
 
+import io
 import logging
 import math
 import os
@@ -29,6 +30,7 @@ Backend = Literal["auto", "torch", "onnx", "onnx_int8"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 NOT_FINITE = "the model scores it NaN or infinity: its weights, or the samples, are out of bounds"
+ONE_RECORDING = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, io.IOBase)
 NOTHING = np.empty(0, np.float32)  # the probabilities of silence, and of what cannot be read
 
 
@@ -223,7 +225,7 @@ class Predictor:
         waiting: deque[_Pending] = deque()
         batch: list[tuple[_Pending, int, np.ndarray]] = []
         size = 0
-        if isinstance(recordings, (str, bytes, os.PathLike, Mapping)):
+        if not isinstance(recordings, Iterable) or isinstance(recordings, ONE_RECORDING) or _is_waveform(recordings):
             raise ValueError(
                 f"Expected several recordings, such as a list of paths, found one {type(recordings).__name__}; put it "
                 "into a list, or call predict."
@@ -317,7 +319,16 @@ def _finished(waiting: deque[_Pending]) -> Iterator[list[Prediction]]:
         yield waiting.popleft().predictions()
 
 
+def _is_waveform(recordings: Any) -> bool:
+    """Whether it is an array or a tensor of numbers; one of paths is several recordings."""
+    return hasattr(recordings, "ndim") and getattr(getattr(recordings, "dtype", None), "kind", "f") in "biufc"
+
+
 def _with_rate(audio: Any, sampling_rate: int | None) -> Audio:
+    if sampling_rate is not None and isinstance(audio, ONE_RECORDING):
+        raise UnreadableAudioError(
+            f"Expected a sampling_rate of an array alone, found one of {type(audio).__name__}; leave it out."
+        )
     if sampling_rate is not None:
         return {"array": audio, "sampling_rate": sampling_rate}
     if hasattr(audio, "ndim"):

@@ -33,10 +33,18 @@ class TorchBackend:
             self.extractor = SpectrogramCNNFeatureExtractor.from_pretrained(folder)
             with _without_progress_bar():
                 # Pickled weights can run code, and none of ours are.
-                model: Any = SpectrogramCNNForAudioClassification.from_pretrained(folder, use_safetensors=True)
+                loaded: Any = SpectrogramCNNForAudioClassification.from_pretrained(
+                    folder, use_safetensors=True, output_loading_info=True
+                )
+            model, report = loaded
             self.model = model.to(self.device, memory_format=torch.channels_last).eval()
-        except (OSError, RuntimeError, SafetensorError, ValueError, ImportError) as error:
+        except (OSError, RuntimeError, SafetensorError, ValueError, TypeError, ImportError) as error:
             raise ModelError(f"Expected a saved model in {folder}, found none that loads: {error}") from error
+        if missing := sorted(report["missing_keys"]):  # transformers draws them by chance
+            raise ModelError(
+                f"Expected all weights in {folder}, found {len(missing)} tensors missing, the first {missing[0]}; "
+                "save the model anew."
+            )
         tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
         if bad:

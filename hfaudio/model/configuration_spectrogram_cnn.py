@@ -115,9 +115,13 @@ class SpectrogramCNNConfig(PretrainedConfig):
             raise ValueError(f"unknown_threshold must be at least 0 and below 1, found {unknown_threshold!r}.")
         if unknown_threshold is not None and problem_type != PROBLEM_TYPES[0]:
             raise ValueError(f"unknown_threshold needs problem_type {PROBLEM_TYPES[0]}, found {problem_type}.")
-        classes = max(len(id2label or ()), len(label2id or ()), num_labels or 0)
-        if classes > MAX_CLASSES:
-            raise ValueError(f"A model must have at most {MAX_CLASSES} classes, found {classes}.")
+        for name, classes in (("id2label", id2label), ("label2id", label2id)):
+            if classes is not None and not isinstance(classes, Mapping):
+                raise ValueError(f"{name} must be a mapping, such as dict(enumerate(names)), found {classes!r:.80}.")
+        for number in (num_labels, *(len(classes) for classes in (id2label, label2id) if classes is not None)):
+            if number is not None and not 1 <= number <= MAX_CLASSES:
+                bound = "at least 1 class" if number < 1 else f"at most {MAX_CLASSES} classes"
+                raise ValueError(f"A model must have {bound}, found {number}.")
         self.num_channels = num_channels
         self.hidden_sizes = list(hidden_sizes)
         self.depths = list(depths)

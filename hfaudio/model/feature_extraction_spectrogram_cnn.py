@@ -232,7 +232,7 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
             logger.warning_once("Pass sampling_rate to the feature extractor, so that a wrong one can be refused.")
         elif sampling_rate != self.sampling_rate:
             raise ValueError(
-                f"The feature extractor expects waveforms at {self.sampling_rate} Hz, found {sampling_rate} Hz; "
+                f"The feature extractor expects waveforms at {self.sampling_rate} Hz, found {sampling_rate!r} Hz; "
                 "resample them first."
             )
         longest = None if truncation is False else max_length
@@ -299,6 +299,8 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
                 "Features are padded to the longest of a batch; leave max_length and truncation out, or give them to "
                 "the feature extractor with the waveforms."
             )
+        if len(processed_features) == 0:
+            raise ValueError("Expected at least one example to pad, found none.")
         if not isinstance(processed_features, Mapping):
             names = processed_features[0].keys()
             processed_features = {name: [example[name] for example in processed_features] for name in names}

@@ -214,10 +214,24 @@ def test_what_the_callers_own_generator_raises_is_the_callers(loudness, settings
         list(Predictor(loudness, settings).stream(recordings()))
 
 
-@pytest.mark.parametrize("one", ["a.wav", Path("a.wav"), b"RIFF", {"path": "a.wav"}])
+ONES = ["a.wav", Path("a.wav"), b"RIFF", {"path": "a.wav"}, bytearray(b"RIFF"), io.BytesIO(b"a\nb"), SINE, None, 5]
+
+
+@pytest.mark.parametrize("one", ONES, ids=lambda one: type(one).__name__)
 def test_one_recording_is_no_stream(loudness, settings, one) -> None:
     with pytest.raises(ValueError, match="^Expected several recordings, such as a list of paths, found one "):
         list(Predictor(loudness, settings).stream(one))
+
+
+def test_an_array_of_paths_is_a_stream(loudness, settings) -> None:
+    (prediction,) = Predictor(loudness, settings).stream(np.array(["nosuch.wav"]))
+    assert prediction.error == "cannot be opened (No such file or directory)"
+
+
+@pytest.mark.parametrize("audio", ["a.wav", {"array": SINE, "sampling_rate": RATE}])
+def test_a_rate_is_of_an_array(loudness, settings, audio) -> None:
+    with pytest.raises(UnreadableAudioError, match="^Expected a sampling_rate of an array alone, found one of"):
+        Predictor(loudness, settings).predict(audio, RATE)
 
 
 def test_an_array_needs_its_rate(loudness, settings) -> None:
@@ -252,6 +266,32 @@ def test_scores_that_are_not_finite_are_an_error(settings, multi_label: bool, sc
     *heard, failed = predictor.predict_windows(good) + next(iter(predictor.stream_windows([loud])))
     assert failed.error == bad.error
     assert all(np.isfinite(window.probabilities).all() for window in heard)
+
+
+def test_weights_that_are_missing_are_refused(model_folder, tmp_path) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    del weights["classifier.bias"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        ModelError, match=r"^Expected all weights in .*, found 1 tensors missing, the first classifier"
+    ):
+        Predictor.from_pretrained(folder, backend="torch")
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("config.json", {"id2label": {"0": None, "1": "b", "2": "c"}}),
+        ("preprocessor_config.json", {"mean": [["a"] * 16], "std": [["a"] * 16]}),
+    ],
+)
+def test_settings_of_other_types_are_refused(model_folder, tmp_path, file: str, changed: dict) -> None:
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    settings = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps(settings | changed))
+    with pytest.raises(ModelError, match="^Expected a saved model in .*, found none that loads"):
+        Predictor.from_pretrained(folder, backend="torch")
 
 
 @pytest.mark.parametrize("name", ["classifier.bias", "spectrogram_cnn.stages.0.blocks.0.norm.running_var"])

@@ -204,3 +204,8 @@ def test_the_guide_trains_and_predicts(folder, feature_extractor, tmp_path, rng,
 def test_the_processor_is_the_feature_extractor(folder, clips) -> None:
     processor = AutoProcessor.from_pretrained(folder)
     assert processor(clips[0], sampling_rate=RATE, return_tensors="pt")["input_features"].shape[-1] == 63
+
+
+def test_nothing_is_not_padded(feature_extractor) -> None:
+    with pytest.raises(ValueError, match="^Expected at least one example to pad, found none"):
+        feature_extractor.pad([])
