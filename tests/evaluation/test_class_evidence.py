@@ -82,3 +82,13 @@ def test_a_short_recording_keeps_its_length(loudness_model, extractor, seconds: 
     found = evidence_over_time(loudness_model, extractor, samples, 0)
     assert found.shape == (1 + len(samples) // extractor.hop_length,)
     assert np.isfinite(found).all()
+
+
+def test_digital_silence_around_a_sound_is_of_its_length(loudness_model, extractor) -> None:
+    loudness_model.config.eval_window_frames, loudness_model.config.eval_window_hop_frames = 40, 20
+    samples = burst(3.0, 1.7)
+    samples[: round(1.5 * RATE)] = 0.0
+    samples[2 * RATE :] = 0.0
+    found = evidence_over_time(loudness_model, extractor, samples, 0)
+    assert found.shape == (1 + len(samples) // extractor.hop_length,)
+    assert found.argmax() * extractor.hop_length / RATE == pytest.approx(1.7, abs=0.12)
