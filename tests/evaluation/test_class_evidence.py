@@ -82,3 +82,14 @@ def test_a_short_recording_keeps_its_length(loudness_model, extractor, seconds: 
     found = evidence_over_time(loudness_model, extractor, samples, 0)
     assert found.shape == (1 + len(samples) // extractor.hop_length,)
     assert np.isfinite(found).all()
+
+
+def test_digital_silence_before_a_sound_moves_nothing(loudness_model, extractor) -> None:
+    loudness_model.config.eval_window_frames, loudness_model.config.eval_window_hop_frames = 40, 20
+    samples = burst(3.0, 2.6)
+    samples[: round(2.4 * RATE)] = 0.0
+    found = evidence_over_time(loudness_model, extractor, samples, 0)
+    assert found.shape == (1 + len(samples) // extractor.hop_length,)
+    # The last window moves back, and its place tells whether silent frames are counted once.
+    loud = np.flatnonzero(found > 0.5 * found.max())
+    assert loud.mean() * extractor.hop_length / RATE == pytest.approx(2.6, abs=0.07)
