@@ -34,6 +34,8 @@ from hfaudio.training import (
     write_summary_page,
 )
 
+HOW_TO_GO_ON = "run it again, and it goes on where it stopped"
+
 
 @dataclass
 class FinalModelArguments:
@@ -81,7 +83,7 @@ def main(argv: list[str]) -> None:
     is_first = run.training.process_index == 0
     with (
         exit_on(DataError, CheckpointError, DivergedError, FileExistsError, FlagError, OutputFolderError),
-        claimed_folder(run.training.output_dir, run.data.dataset, is_first),
+        claimed_folder(run.training.output_dir, run.data.dataset, is_first, HOW_TO_GO_ON),
     ):
         result = cross_validate(run, run.final.final_model)
         if is_first:
@@ -139,4 +141,4 @@ def report(result: CrossValidation, output_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_script(main, "run it again, and it goes on where it stopped")
+    run_script(main, HOW_TO_GO_ON)

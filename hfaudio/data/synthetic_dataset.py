@@ -43,7 +43,7 @@ def built_in_dataset() -> Path:
             with contextlib.suppress(FileExistsError):
                 write_synthetic_dataset(folder)
                 if not seal.is_file():
-                    seal.write_text(folder_digest(folder))
+                    _write_seal(seal, folder)
                 return folder
         logger.warning("Writing the built-in sounds anew: files in %s are missing or have changed", folder)
         gone = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
@@ -51,13 +51,26 @@ def built_in_dataset() -> Path:
         shutil.rmtree(gone)
         seal.unlink(missing_ok=True)
         write_synthetic_dataset(folder)
-        seal.write_text(folder_digest(folder))
+        _write_seal(seal, folder)
     except (OSError, sf.LibsndfileError) as error:
+        found = str(error)
+        if isinstance(error, sf.LibsndfileError):  # which calls a full disk a system error
+            found = f"a file that is not whole, with {shutil.disk_usage(folder.parent).free:,} bytes free"
         raise DataError(
-            f"Expected a cache that can be written, for the built-in sounds in {folder}, found {error}; set "
+            f"Expected a cache that can be written, for the built-in sounds in {folder}, found {found}; set "
             "HF_DATASETS_CACHE to a folder of yours with room for 100 MB, or give a --dataset."
         ) from error
     return folder
+
+
+def _write_seal(seal: Path, folder: Path) -> None:
+    """At once, so that a run beside this one does not take half of it for that of other sounds."""
+    partial = seal.with_name(f".{seal.name}-{uuid.uuid4().hex}")
+    try:
+        partial.write_text(folder_digest(folder))
+        os.replace(partial, seal)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_synthetic_dataset(directory: str | os.PathLike[str], clips_per_class: int = 100, seed: int = 0) -> Path:

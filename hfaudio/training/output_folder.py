@@ -45,7 +45,10 @@ class OutputFolderError(ValueError):
 
 @contextmanager
 def claimed_folder(
-    folder: str | os.PathLike[str], sources: Sequence[str] = (), main_process: bool = True
+    folder: str | os.PathLike[str],
+    sources: Sequence[str] = (),
+    main_process: bool = True,
+    how_to_go_on: str = "go on with --resume_from_checkpoint if a checkpoint is there",
 ) -> Iterator[None]:
     """Makes sure of a folder before the work, and keeps other runs out of it meanwhile.
 
@@ -55,13 +58,14 @@ def claimed_folder(
         folder: Where the run is to write; it is made if it is not there.
         sources: The data sets of the run, of which those that are folders must not be written into.
         main_process: Of several processes of one run, one claims the folder for all.
+        how_to_go_on: What to say where the disk has filled, after the advice to make room.
 
     Raises:
         OutputFolderError: It holds what is not of a run of ours, another run writes there, or it cannot be written
             into; or the disk fills while the block runs.
     """
     folder = Path(folder)
-    advice = "make room, and go on with --resume_from_checkpoint if a checkpoint is there"
+    advice = f"make room, and {how_to_go_on}"
     with _claim(folder, sources) if main_process else nullcontext(), _disk_sentences(folder, advice):
         yield
 

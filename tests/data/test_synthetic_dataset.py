@@ -167,6 +167,18 @@ def test_built_in_sounds_that_were_damaged_in_the_cache_are_written_anew(
     assert len(caplog.records) == 1
 
 
+def test_a_full_disk_is_said_as_the_room_that_is_left(tmp_path, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise sf.LibsndfileError(2)  # "System error."
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    monkeypatch.setattr(synthetic_dataset, "_write_files", fail)
+    with pytest.raises(
+        DataError, match=r"found a file that is not whole, with [\d,]+ bytes free; set HF_DATASETS_CACHE"
+    ):
+        built_in_dataset()
+
+
 def test_a_cache_that_cannot_be_written_is_said(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "file" / "cache")
     (tmp_path / "file").touch()

@@ -358,13 +358,21 @@ def test_a_disk_that_fills_while_the_run_writes_is_said(small_disk, writer: str)
 
 
 def test_a_folder_that_was_removed_meanwhile_is_said(tmp_path) -> None:
-    folder = tmp_path / "run"
+    claim = claimed_folder(tmp_path / "run")
+    claim.__enter__()
+    (tmp_path / "run").rmdir()
+    gone = FileNotFoundError(errno.ENOENT, "No such file or directory", str(tmp_path / "run" / "config.json"))
+    with pytest.raises(OutputFolderError, match=r"found No such file or directory \(.*config.json\); make room"):
+        claim.__exit__(FileNotFoundError, gone, None)
+
+
+def test_how_to_go_on_when_the_disk_has_filled_is_that_of_the_script(tmp_path) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
     with (
-        pytest.raises(OutputFolderError, match=r"found No such file or directory \(.*config.json\); make room"),
-        claimed_folder(folder),
+        pytest.raises(OutputFolderError, match=r"; make room, and run it again\.$"),
+        claimed_folder(tmp_path / "run", how_to_go_on="run it again"),
     ):
-        folder.rmdir()
-        (folder / "config.json").write_text("{}")
+        raise full
 
 
 def test_a_disk_that_is_full_is_said_before_the_work(small_disk) -> None:
