@@ -351,7 +351,7 @@ class SpectrogramCNNFeatureExtractor(SequenceFeatureExtractor):
         longest = round(self.max_seconds * self.sampling_rate)
         if len(samples) > longest:
             start = (len(samples) - longest) // 2
-            samples = samples[start : start + longest]
+            samples = samples[start : start + longest].clone()  # a view would keep hours of the other samples
         sounding = 0 if mark_silence and is_silent(samples) else len(samples)
         missing = self.crop_samples - len(samples)
         if missing <= 0:

@@ -235,3 +235,9 @@ def test_features_of_all_samples_that_are_taken_are_finite(rng, features: str, a
     square = np.full(80_000, amplitude)
     values = extractor([sound, square], sampling_rate=16_000)["input_features"]
     assert torch.isfinite(values).all()
+
+
+def test_of_a_long_recording_only_what_is_taken_is_kept(extractor) -> None:
+    extractor.max_seconds = 0.5
+    clip, _ = extractor._fit_length(torch.rand(100_000))
+    assert clip.untyped_storage().nbytes() == 4 * len(clip) == 4 * 8_000
