@@ -167,9 +167,17 @@ class _Interruptions:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _repeat(self) -> None:
-        timer = threading.Timer(AGAIN_SECONDS, interrupt_main)
+        timer = threading.Timer(AGAIN_SECONDS, _interrupt_main)
         timer.daemon = True
         timer.start()
+
+
+def _interrupt_main() -> None:
+    main = threading.main_thread().ident
+    if main is not None and hasattr(signal, "pthread_kill"):  # which ends what the main thread waits for
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        interrupt_main()
 
 
 def _leave(*_: Any) -> NoReturn:

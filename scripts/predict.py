@@ -78,8 +78,6 @@ def main(argv: list[str]) -> int:
         settings = RowSettings(flags.top_k, flags.threshold, flags.windows, flags.timeline)
         check(flags)
         folder = find_model(flags.model)
-        if flags.output is not None and folder.resolve() in Path(flags.output).resolve().parents:
-            raise ValueError(f"--output must not lie in the model's folder, found {flags.output}; give another.")
         if flags.window_seconds is None and (flags.windows or flags.timeline):
             flags.window_seconds = ClassifierSettings.read(folder).crop_seconds
         predictor = Predictor.from_pretrained(
