@@ -12,6 +12,8 @@ from pathlib import Path
 _CACHE = tempfile.mkdtemp(prefix="hfaudio-tests-")
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 os.environ.update(HF_HOME=_CACHE, HF_HUB_OFFLINE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, and what they start does too
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import datasets
 import numpy as np

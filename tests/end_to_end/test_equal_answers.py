@@ -90,7 +90,7 @@ def onnx(model: Path, paths: Sequence[Path]) -> Answers:
 def command_line(model: Path, paths: Sequence[Path]) -> Answers:
     table = model / "table.jsonl"
     command = [sys.executable, ROOT / "scripts" / "predict.py", *paths, "--model", model, "--top_k", "10"]
-    done = subprocess.run([*map(str, command), "--output", str(table)])
+    done = subprocess.run([*map(str, command), "--output", str(table), "--overwrite"])
     assert done.returncode in (0, 3)  # 3: one is silent
     rows = [json.loads(line) for line in table.read_text().splitlines()]
     assert [Path(row["file"]) for row in rows] == list(paths)
