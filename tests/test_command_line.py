@@ -203,6 +203,7 @@ def test_messages_and_errors_are_printable(capsys) -> None:
 
 SCRIPT = """
 import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which what runs in the background ignores
 from hfaudio.command_line import exit_on, exit_on_interrupt, run_script
 
 def interrupt():
@@ -305,6 +306,7 @@ def test_every_script_can_be_interrupted_from_its_first_import_on(path: Path) ->
     assert lines[-1].startswith("    run_script(main")
     code = (
         "import os, runpy, signal, sys, types\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Torch:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name in ('torch', 'numpy', 'datasets', 'transformers'):\n"
