@@ -47,7 +47,7 @@ INSTALL_TORCHCODEC = "to read it, install FFmpeg and run: pip install 'hfaudio[t
 
 
 class UnreadableAudioError(ValueError):
-    """A recording that nothing can be learned from; the message is the reason, without the file's name."""
+    """The recording is unusable; the message is the reason, without the file's name."""
 
 
 @dataclass(frozen=True, slots=True)
